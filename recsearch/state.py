@@ -1,0 +1,30 @@
+"""What a checkpoint holds: named parts, each a set of arrays beside plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Json: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, or lists and string-keyed dicts of these."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One independently readable part of a checkpoint (``model``, ``users``, ``optimizer``, ...).
+
+    Attributes:
+        tensors: Name to array. Any numeric or boolean dtype, little endian; strings are
+            fixed-width unicode (``<U``). Never object arrays.
+        values: JSON-serialisable counters and settings (random generator states, step counts).
+    """
+
+    tensors: Mapping[str, np.ndarray]
+    values: Mapping[str, Json] = field(default_factory=dict)
+
+
+State: TypeAlias = Mapping[str, Part]
+"""The parts of one checkpoint by name."""
