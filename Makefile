@@ -1,0 +1,50 @@
+# recsearch: hyperparameter search for recommender models that never loses an epoch.
+# Every target makes the environment it needs; ARGS is passed on to the command.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help env report test check format bench-search clean
+
+help: ## list the targets
+	@echo "make search-<algorithm>-<dataset>  run or resume a search, then render its page"
+	@echo "                         e.g. search-als-demo, search-als-ml1m, search-als-implicit-ml100k"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "ARGS are passed on, e.g. make search-als-ml1m ARGS=\"--trials 20 --metric NDCG@10\""
+
+env: $(READY) ## make the Python environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+search-%: $(READY)
+	@$(BIN)/recsearch search $* $(ARGS)
+
+report: $(READY) ## render the pages of all runs and their index
+	@$(BIN)/recsearch report $(ARGS)
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, types and import boundaries
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_boundaries.py
+
+format: $(READY) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-search: $(READY) ## ours and LensKit's tuner side by side, equal configurations
+	$(BIN)/python -m benchmarks.bench_lenskit_tuner $(ARGS)
+
+clean: ## remove the environment and caches; runs, store and reports stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,52 @@
+"""How trials are marked, alike in all plots: by shape and fill first, by colour second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.plots.svg import BEST, DONE, ERROR, MUTED, PAPER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FILLED = {"marker": "o", "markersize": 5, "markerfacecolor": DONE, "markeredgecolor": PAPER,
+           "markeredgewidth": 0.5}  # fmt: skip
+_HOLLOW = {"marker": "o", "markersize": 4.6, "markerfacecolor": PAPER, "markeredgecolor": MUTED,
+           "markeredgewidth": 0.9}  # fmt: skip
+_CROSS = {
+    "marker": "x",
+    "markersize": 4.6,
+    "markerfacecolor": "none",
+    "markeredgecolor": ERROR,
+    "markeredgewidth": 1.3,
+}
+_SQUARE = {**_HOLLOW, "marker": "s", "markersize": 4.2}
+MARKS: dict[str, dict[str, Any]] = {
+    "pruned": _HOLLOW, "training": _SQUARE, "queued": _SQUARE, "interrupted": _SQUARE,
+    "error": _CROSS, "done": _FILLED,
+}  # fmt: skip
+"""Drawing order too: finished trials lie on top."""
+
+
+def draw_marks(axes: Axes, xs: Sequence[float], ys: Sequence[float], states: Sequence[str]) -> None:
+    """Draw one mark per trial."""
+    for state, mark in MARKS.items():
+        at = [i for i, found in enumerate(states) if found == state]
+        if at:
+            axes.plot([xs[i] for i in at], [ys[i] for i in at], linestyle="none", **mark)
+
+
+def draw_clipped(axes: Axes, xs: Sequence[float], edge: float, direction: str) -> None:
+    """Mark trials that lie beyond the axis: arrowheads on the bad edge."""
+    marker = "^" if direction == "min" else "v"
+    axes.plot(xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
+              markerfacecolor=MUTED, markeredgecolor="none", clip_on=False)  # fmt: skip
+
+
+def draw_best(axes: Axes, x: float, y: float) -> None:
+    """Ring and star of the best epoch."""
+    axes.plot([x], [y], linestyle="none", marker="o", markersize=13, markerfacecolor="none",
+              markeredgecolor=BEST, markeredgewidth=1.3, clip_on=False, zorder=5)  # fmt: skip
+    axes.plot([x], [y], linestyle="none", marker="*", markersize=8.5, markerfacecolor=BEST,
+              markeredgecolor=PAPER, markeredgewidth=0.5, clip_on=False, zorder=6)  # fmt: skip

@@ -1,0 +1,113 @@
+"""How to get the same result again: commands, ids, versions and the data's digest."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any, NamedTuple
+
+from analysis.values import dig
+from recsearch.identity import canonical_json, short
+from recsearch.run import RunView
+
+
+class Identifier(NamedTuple):
+    """An id by name; ``short`` is what screens show."""
+
+    name: str
+    short: str
+    full: str
+
+
+class ReproduceInfo(NamedTuple):
+    """Commands with what each does, ids, versions, and where the ratings came from."""
+
+    commands: tuple[tuple[str, str], ...]
+    ids: tuple[Identifier, ...]
+    seed: str
+    versions: tuple[tuple[str, str], ...]
+    code: tuple[tuple[str, str], ...]
+    archive: str
+    archive_sha256: str | None
+    official: str
+
+
+def reproduce_info(run: RunView, store_url: str | None = None) -> ReproduceInfo:
+    """Collect what another person needs to repeat the search or to load its best model.
+
+    ``store_url`` is added to the commands that read checkpoints; credentials in it are left out.
+    """
+    identity = run.identity
+    dataset = identity.get("dataset") or {}
+    return ReproduceInfo(
+        commands=tuple(_commands(run, store_url)),
+        ids=tuple(_ids(run)),
+        seed=str(identity.get("seed", "")),
+        versions=_pairs(identity.get("versions")),
+        code=_pairs(identity.get("code")),
+        archive=str(dataset.get("origin") or "unknown"),
+        archive_sha256=dataset.get("sha256"),
+        official=_official(dataset),
+    )
+
+
+def public_url(url: str) -> str:
+    """``url`` without a user name, password or query.
+
+    >>> public_url("s3://key:secret@bucket/store?token=1")
+    's3://bucket/store'
+    """
+    url = re.sub(r"^([a-zA-Z][\w+.-]*://)[^/@]*@", r"\1", url)
+    return url.split("?", 1)[0] if "://" in url else url
+
+
+def _commands(run: RunView, store_url: str | None) -> list[tuple[str, str]]:
+    identity = run.identity
+    where = shlex.quote(f"runs/{run.path.name}")
+    store = f" --store {shlex.quote(public_url(store_url))}" if store_url else ""
+    found = [(_search_command(identity), "repeats the search, or continues it")]
+    if run.best() is not None:
+        found.append(
+            (f"recsearch verify {where}{store}", "retrains the best and compares every metric")
+        )
+        found.append((f"recsearch load {where}{store}", "loads the best model from the store"))
+    return found
+
+
+def _search_command(identity: dict[str, Any]) -> str:
+    if identity.get("command"):
+        return str(identity["command"])
+    words = ["recsearch", "search", str(identity.get("search_file") or "search.toml")]
+    dataset = dig(identity, "dataset", "name")
+    words += [str(dataset)] if dataset else []
+    words += ["--seed", str(identity["seed"])] if "seed" in identity else []
+    return shlex.join(words)
+
+
+def _ids(run: RunView) -> list[Identifier]:
+    found = [
+        ("dataset_id", dig(run.identity, "dataset", "dataset_id")),
+        ("split_id", dig(run.identity, "split", "split_id")),
+    ]
+    best = run.best()
+    if best is not None:
+        found.append(("trial key of the best", best[0].key))
+    return [Identifier(name, short(str(full)), str(full)) for name, full in found if full]
+
+
+def _official(dataset: dict[str, Any]) -> str:
+    if dataset.get("generated"):
+        return "generated"
+    verdict = dataset.get("official")
+    if verdict is None:
+        return "no official digest is known"
+    return "the official archive" if verdict else "not the official archive"
+
+
+def _pairs(found: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(found, dict):
+        return ()
+    return tuple(
+        (str(key), value if isinstance(value, str) else canonical_json(value))
+        for key, value in found.items()
+    )

@@ -1,0 +1,1 @@
+"""Side by side against peers; run with ``python -m benchmarks.<name>``. Results are ratios."""

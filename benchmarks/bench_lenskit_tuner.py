@@ -1,0 +1,189 @@
+"""Equal configurations through LensKit's tuner and through ours, on the same split.
+
+Both train the same ALS BiasedMF configurations for the same number of epochs from the same initial
+factors, on the same cores. Printed: the largest difference in RMSE per epoch, and both wall times.
+
+    python -m benchmarks.bench_lenskit_tuner --data ml1m --configs 12 --epochs 5
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from recsearch.identity import derive_seed
+from recsearch.threads import inherit_one_thread
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 42
+
+
+def configurations(count: int, largest: int) -> list[dict[str, Any]]:
+    """``count`` points of the March 2025 space, sizes up to ``largest``, from a fixed seed."""
+    rng = np.random.default_rng(derive_seed(SEED, "bench"))
+
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    return [
+        {
+            "embedding_size": round(log_uniform(4, largest)),
+            "regularization": {"user": log_uniform(1e-5, 1), "item": log_uniform(1e-5, 1)},
+            "damping": {"user": log_uniform(1e-12, 100), "item": log_uniform(1e-12, 100)},
+        }
+        for _ in range(count)
+    ]
+
+
+def run_lenskit(split: Any, configs: Sequence[dict[str, Any]], epochs: int) -> dict[int, Any]:
+    """Curves by configuration number from LensKit's own tuner."""
+    import lenskit.tuning._search as tuner_module
+    import ray
+    import ray.tune
+    from lenskit.data import ItemList, ItemListCollection, UserIDKey
+    from lenskit.pipeline import topn_predict_pipeline
+    from lenskit.training import TrainingOptions
+    from lenskit.tuning import PipelineTuner, TuningSpec
+
+    from recsearch.data.lenskit import dataset
+
+    original = tuner_module.IterativeEval
+
+    class SameStart(original):  # type: ignore[misc, valid-type]
+        """LensKit's trial with the initial factors that ours has."""
+
+        def setup(self, config: dict[str, Any], job: Any) -> None:
+            config.pop("number")
+            super().setup(config, job)
+            options = TrainingOptions(rng=derive_seed(SEED, "init"))
+            self.trainer = self.scorer.create_trainer(self.data.train, options)
+
+    class Points(PipelineTuner):
+        """LensKit's tuner over given points instead of sampled ones."""
+
+        def search_space(self) -> dict[str, Any]:
+            return {"number": ray.tune.grid_search(list(range(len(configs))))}
+
+    class Numbered(SameStart):
+        def setup(self, config: dict[str, Any], job: Any) -> None:
+            super().setup({**configs[config["number"]], "number": 0}, job)
+
+    from lenskit.als import BiasedMFScorer
+
+    pipeline = topn_predict_pipeline(BiasedMFScorer(user_embeddings="prefer"), name="als")
+    spec = TuningSpec.model_validate(
+        {
+            "search": {"method": "random", "max_points": 1, "default_points": 1, "metric": "RMSE",
+                       "max_epochs": epochs - 1, "min_epochs": 10_000},
+            "space": {"scorer": {}},
+            "pipeline": pipeline.config.model_dump(mode="json"),
+        }
+    )
+    test = ItemListCollection(UserIDKey)
+    for row, user in enumerate(split.eval_users):
+        begin, end = split.heldout.indptr[row : row + 2]
+        items = ItemList(item_ids=split.item_ids[split.heldout.items[begin:end]],
+                         rating=split.heldout.values[begin:end])
+        test.add(items, user_id=split.user_ids[user])
+    tuner_module.IterativeEval = Numbered
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = Points(spec, Path(folder))
+        tuner.set_data(dataset(split), test, name="bench")
+        results = tuner.run()
+        curves = {}
+        for result in results:
+            frame = result.metrics_dataframe
+            rows = frame[frame["RMSE"].notna()] if "RMSE" in frame else frame
+            curves[result.config["number"]] = rows["RMSE"].tolist()
+    tuner_module.IterativeEval = original
+    ray.shutdown()
+    return curves
+
+
+def run_ours(data: str, configs: Sequence[dict[str, Any]], epochs: int) -> dict[int, Any]:
+    """Curves by configuration number from our search, in an empty store."""
+    import recsearch.tuning.driver as driver
+    from recsearch.display import SilentDisplay
+    from recsearch.request import Request, resolve_request
+    from recsearch.spec import load_search
+    from recsearch.suggest import Suggestion
+
+    class Given:
+        total = len(configs)
+
+        def suggest(self, number: int, observed: Any, pending: Any) -> Suggestion:
+            return Suggestion(flatten(configs[number - 1]), "given")
+
+    spec = load_search("als", overrides={
+        "search.trials": len(configs), "search.max_epochs": epochs, "search.scheduler": "none",
+        "search.stop": {"rule": "none"}, "search.lag": len(configs)})
+    make = driver.make_suggester
+    driver.make_suggester = lambda *arguments: Given()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            request = Request(spec, data, Path(folder) / "run", f"{folder}/store", seed=SEED)
+            outcome = driver.run_search(resolve_request(request), SilentDisplay())
+    finally:
+        driver.make_suggester = make
+    return {n - 1: trial.history("RMSE") for n, trial in outcome.record.trials.items()}
+
+
+def flatten(config: dict[str, Any]) -> dict[str, Any]:
+    """Nested configuration to dotted parameter names."""
+    return {
+        f"{key}.{inner}" if isinstance(value, dict) else key: found
+        for key, value in config.items()
+        for inner, found in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+
+
+@click.command()
+@click.option("--data", default="ml1m", show_default=True)
+@click.option("--configs", default=12, show_default=True)
+@click.option("--epochs", default=5, show_default=True)
+@click.option("--largest", default=256, show_default=True, help="Largest embedding size.")
+def main(data: str, configs: int, epochs: int, largest: int) -> None:
+    """Run both and compare."""
+    inherit_one_thread()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from recsearch.data import load_dataset, load_split
+
+    points = configurations(configs, largest)
+    split = load_split(load_dataset(data))
+    began = time.perf_counter()
+    ours = run_ours(data, points, epochs)
+    between = time.perf_counter()
+    theirs = run_lenskit(split, points, epochs)
+    ended = time.perf_counter()
+    differences = [
+        float(np.max(np.abs(np.array(ours[n][:epochs]) - np.array(theirs[n][:epochs]))))
+        for n in range(configs)
+    ]
+    print(f"{'trial':>5} {'size':>5} {'epochs':>13} {'last RMSE ours':>15} {'LensKit':>9} {'max diff':>9}")
+    for n, point in enumerate(points):
+        print(f"{n + 1:>5} {point['embedding_size']:>5} {len(ours[n]):>6}/{len(theirs[n]):<6} "
+              f"{ours[n][-1]:>15.6f} {theirs[n][-1]:>9.6f} {differences[n]:>9.1e}")
+    result = {
+        "data": data, "configs": configs, "epochs": epochs, "largest": largest,
+        "max_rmse_difference": max(differences),
+        "ours_s": between - began, "lenskit_s": ended - between,
+        "ratio": (ended - between) / (between - began),
+        "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(),
+    }
+    print(f"wall time: ours {result['ours_s']:.1f} s, LensKit {result['lenskit_s']:.1f} s, "
+          f"ratio {result['ratio']:.1f}; largest RMSE difference {max(differences):.1e}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "lenskit_tuner.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""``python -m recsearch``."""
+
+from __future__ import annotations
+
+from recsearch.cli import main
+
+main()

@@ -1,0 +1,167 @@
+"""``recsearch status`` and ``recsearch best``: read runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsearch.cli.options import json_option, run_path
+from recsearch.errors import UsageError
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--failed", is_flag=True, help="Only trials that ended in an error, with their logs.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print trials as CSV.")
+@json_option
+def status(run: Path | None, failed: bool, as_csv: bool, as_json: bool) -> None:
+    """Show the trials of RUN, or all runs below runs/ in a line each."""
+    if run is None:
+        _all_runs(as_json)
+        return
+    from recsearch.run import RunView
+
+    view = RunView.open(run_path(run))
+    trials = [trial for trial in view.trials if not failed or trial.state == "error"]
+    rows = [_trial_row(view, trial) for trial in trials]
+    if as_json:
+        _print_json({"run": view.name, "counts": view.counts, "planned": view.planned,
+                     "trials": rows})
+    elif as_csv:
+        _print_csv(rows)
+    elif failed:
+        _print_failures(view, trials)
+    else:
+        _print_status(view, rows)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--metric", help="Best by this metric instead of the objective.")
+@click.option("--result", is_flag=True, help="The result instead of the configuration.")
+@json_option
+def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
+    """Print the best configuration of RUN (JSON, ready for: recsearch verify)."""
+    from recsearch.best import config_document, result_document
+    from recsearch.run import RunView
+
+    view = RunView.open(run_path(run))
+    found = view.best(metric)
+    if found is None:
+        raise UsageError(
+            f"{view.name}: no finished epoch with {metric or view.objective.name} yet.",
+            hint=f"See how far it is: recsearch status {view.path}",
+        )
+    make = result_document if result or as_json else config_document
+    if as_json and not result:
+        make = config_document
+    _print_json(make(view.identity, *found))
+
+
+def _all_runs(as_json: bool) -> None:
+    from recsearch.run import RunView
+
+    views = [RunView.open(path.parent) for path in sorted(Path("runs").glob("*/run.json"))]
+    rows = []
+    for view in views:
+        found = view.best()
+        rows.append(
+            {
+                "run": view.name,
+                "objective": view.objective.name,
+                "best": None if found is None else found[1].value(view.objective.name),
+                "trial": None if found is None else found[0].number,
+                "epoch": None if found is None else found[1].epoch,
+                "planned": view.planned,
+                **view.counts,
+            }
+        )
+    if as_json:
+        _print_json(rows)
+    elif not rows:
+        click.echo("No runs below runs/. Start one: make search-als-demo", err=True)
+    else:
+        _print_table(rows, ("run", "objective", "best", "trial", "epoch", "planned", "done",
+                            "pruned", "cached", "error", "epochs"))
+
+
+def _trial_row(view: Any, trial: Any) -> dict[str, Any]:
+    row = view.trial_best(trial)
+    name = view.objective.name
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "reason": "cached" if trial.cached else trial.reason,
+        "message": trial.message,
+        "epochs": len(trial.epochs),
+        name: None if row is None else row.value(name),
+        "best_epoch": None if row is None else row.epoch,
+        **{f"params.{key}": value for key, value in trial.params.items()},
+    }
+
+
+def _print_status(view: Any, rows: list[dict[str, Any]]) -> None:
+    from recsearch.cli.summary import result_lines
+
+    counts = view.counts
+    for line in result_lines(view.record):
+        click.echo(line)
+    shown = ("done", "pruned", "cached", "error", "interrupted", "training")
+    click.echo(f"trials     {len(rows)} of {view.planned}: "
+               + ", ".join(f"{counts[name]} {name}" for name in shown))
+    for note in view.record.notes:
+        click.echo(f"note       {note}")
+    sign = 1 if view.objective.direction == "min" else -1
+    name = view.objective.name
+    rows.sort(key=lambda row: (row[name] is None, sign * (row[name] or 0), row["trial"]))
+    columns = [key for key in (rows[0] if rows else {}) if key != "message"]
+    _print_table(rows, tuple(columns))
+
+
+def _print_failures(view: Any, trials: list[Any]) -> None:
+    from recsearch.run import RunPaths
+
+    if not trials:
+        click.echo("No trial ended in an error.")
+    for trial in trials:
+        click.echo(f"trial {trial.number}, epoch {len(trial.epochs) + 1}: "
+                   f"{trial.reason}: {trial.message}")
+        click.echo(f"  configuration  {json.dumps(trial.config)}")
+        click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
+    if trials:
+        click.echo(f"run them again: {view.identity['command']} --retry-errors")
+
+
+def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        numeric = any(isinstance(row[column], int | float) for row in rows)
+        table.add_column(column.removeprefix("params."), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _print_csv(rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(sys.stdout, columns or ["trial"])
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))

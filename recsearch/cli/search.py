@@ -1,0 +1,118 @@
+"""``recsearch search``: run or resume a hyperparameter search."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from recsearch.cli.options import store_option
+
+
+@click.command()
+@click.argument("algorithm")
+@click.argument("dataset")
+@click.option("--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included.")
+@click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most.")
+@click.option("--metric", help="Objective, such as RMSE or NDCG@10.")
+@click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher.")
+@click.option("--scheduler", type=click.Choice(["asha", "median", "none"]), help="Pruning rule.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Override any key of the search file, such as space.embedding_size.max=64.")
+@click.option("--seed", type=click.IntRange(0), default=42, show_default=True,
+              help="Root seed of searcher and initial parameters.")
+@click.option("--split-seed", type=click.IntRange(0), default=20260701, show_default=True,
+              help="Seed of the train and validation split.")
+@click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
+@click.option("--run", "run_dir", type=click.Path(path_type=Path, file_okay=False),
+              help="Run folder.  [default: runs/<algorithm>-<dataset>]")
+@store_option
+@click.option("--retention", help="Which epochs stay: best+last, all, best:2+last:3, ...")
+@click.option("--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew.")
+@click.option("--retry-errors", is_flag=True, help="Run trials that ended in an error again.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+def search(
+    algorithm: str,
+    dataset: str,
+    trials: int | None,
+    max_epochs: int | None,
+    metric: str | None,
+    method: str | None,
+    scheduler: str | None,
+    settings: tuple[str, ...],
+    seed: int,
+    split_seed: int,
+    workers: int | None,
+    run_dir: Path | None,
+    store_url: str,
+    retention: str | None,
+    fresh: bool,
+    retry_errors: bool,
+    report: bool,
+    quiet: bool,
+) -> int:
+    """Search ALGORITHM's space on DATASET; the same command again resumes.
+
+    ALGORITHM is a name from searches/ (see: recsearch spaces list) or a TOML file. DATASET is a
+    name (see: recsearch data list), demo, csv:PATH or parquet:PATH.
+    """
+    from recsearch.data import SplitSpec
+    from recsearch.display import make_display
+    from recsearch.request import Request, resolve_request
+    from recsearch.spec import check_against_model, load_search, parse_override
+    from recsearch.tuning.cluster import quieten
+
+    named = {
+        "search.trials": trials,
+        "search.max_epochs": max_epochs,
+        "search.metric": metric,
+        "search.method": method,
+        "search.scheduler": scheduler,
+        "search.retention": retention,
+    }
+    overrides = dict(parse_override(text) for text in settings)
+    overrides |= {key: value for key, value in named.items() if value is not None}
+    spec = load_search(algorithm, overrides=overrides)
+    request = Request(
+        spec=spec,
+        dataset=dataset,
+        run_root=run_dir or Path("runs") / run_name(algorithm, dataset),
+        store_url=store_url,
+        seed=seed,
+        workers=workers,
+        split=SplitSpec(seed=split_seed),
+        fresh=fresh,
+        retry_errors=retry_errors,
+        command=shlex.join(["recsearch", *sys.argv[1:]]),
+    )
+    quieten()
+    resolved = resolve_request(request)
+    check_against_model(spec)
+    from recsearch.tuning.driver import run_search
+
+    outcome = run_search(resolved, make_display(sys.stderr, quiet=quiet))
+    page = _render(outcome.paths.root, store_url) if report else None
+    from recsearch.cli.summary import closing_lines
+
+    for line in closing_lines(outcome, request, page):
+        click.echo(line)
+    return outcome.exit_code
+
+
+def run_name(algorithm: str, dataset: str) -> str:
+    """Folder name of a run: ``als-ml1m``, ``als-demo-ml1m``, ``als-csv-ratings``."""
+    kind, _, rest = dataset.partition(":")
+    words = [Path(algorithm).stem, kind, Path(rest).stem if rest else ""]
+    return "-".join(word for word in words if word)
+
+
+def _render(root: Path, store_url: str) -> Path:
+    from analysis import render_index, render_run
+
+    reports = Path("reports")
+    page = render_run(root, reports, store_url=store_url)
+    render_index(sorted(path.parent for path in root.parent.glob("*/run.json")), reports)
+    return page

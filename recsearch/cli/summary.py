@@ -1,0 +1,64 @@
+"""The last lines of a search: what came out, where it lies, what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from recsearch.record import Record
+from recsearch.request import Request
+from recsearch.tuning.driver import Outcome
+
+
+def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iterator[str]:
+    """Lines for stdout, the command to type next last."""
+    record, paths = outcome.record, outcome.paths
+    if outcome.moved:
+        yield f"the run that was here lies in {outcome.moved}"
+    yield from result_lines(record)
+    counts = record.counts()
+    states = ("done", "pruned", "cached", "error", "interrupted")
+    yield "trials     " + ", ".join(f"{counts[name]} {name}" for name in states)
+    yield f"epochs     {counts['epochs'] - counts['cached_epochs']} trained, " \
+          f"{counts['cached_epochs']} cached"
+    if page:
+        yield f"page       {page}"
+    if record.best():
+        yield f"best       {paths.best_config}"
+    yield f"next       {_next(outcome, request)}"
+
+
+def result_lines(record: Record) -> Iterator[str]:
+    """Best objective, where it was reached, and its gain over the baseline."""
+    best = record.best()
+    if best is None:
+        yield "no epoch finished"
+        return
+    trial, row = best
+    name = record.objective.name
+    yield f"{name:<10} {row.value(name):.5f} (trial {trial.number}, epoch {row.epoch})"
+    baseline = gain(record)
+    if baseline:
+        yield f"gain       {baseline[1]:+.5f} against {baseline[0]} {baseline[2]:.5f}"
+
+
+def gain(record: Record) -> tuple[str, float, float] | None:
+    """Baseline, gain over it (positive is better) and its value; None where there is none."""
+    best = record.best()
+    metric = record.objective
+    for name, label in (("bias", "tuned bias"), ("popular", "popularity")):
+        value = record.baselines.get(name, {}).get("metrics", {}).get(metric.name)
+        if best is not None and value is not None and (name == "bias") == (metric.kind == "rating"):
+            difference = best[1].value(metric.name) - value
+            return label, -difference if metric.direction == "min" else difference, value
+    return None
+
+
+def _next(outcome: Outcome, request: Request) -> str:
+    if outcome.interrupted:
+        return f"{request.command}   (resumes)"
+    if outcome.record.counts()["error"]:
+        return f"recsearch status {outcome.paths.root} --failed"
+    if outcome.record.best() is None:
+        return f"recsearch status {outcome.paths.root}"
+    return f"recsearch verify {outcome.paths.best_config}"

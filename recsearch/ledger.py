@@ -1,0 +1,124 @@
+"""The driver's book-keeping: journal and record in step, decisions, and the best files.
+
+Exactly one process writes a run. Events are journalled before anything is derived from them, and an
+event that the journal already has (an epoch replayed from the store after a kill) is not repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from recsearch.journal import Journal
+from recsearch.pruning import Rule
+from recsearch.record import EpochRow, Record, TrialView
+
+
+class Ledger:
+    """Writes events and answers what they add up to.
+
+    Args:
+        journal: the run's journal, open for appending.
+        record: the fold over the journal's events so far.
+        lag: trial *k* is judged against trials 1 … *k − lag*.
+        on_change: called after every event (the display).
+        on_best: called when the best (trial, epoch) changes.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        record: Record,
+        *,
+        lag: int,
+        on_change: Callable[[Record], None] = lambda record: None,
+        on_best: Callable[[TrialView, EpochRow], None] = lambda trial, row: None,
+    ):
+        self.record = record
+        self._journal = journal
+        self._lag = lag
+        self._on_change = on_change
+        self._on_best = on_best
+        best = record.best()
+        self._best = None if best is None else best[1]
+
+    def write(self, event: str, **values: Any) -> None:
+        """Journal one event and take it into the record."""
+        self.record.apply(self._journal.append(event, **values))
+        self._on_change(self.record)
+
+    def suggested(
+        self,
+        number: int,
+        params: Mapping[str, Any],
+        config: Mapping[str, Any],
+        key: str,
+        origin: str,
+    ) -> None:
+        """A new trial exists."""
+        self.write(
+            "suggested",
+            trial=number,
+            params=dict(params),
+            config=dict(config),
+            key=key,
+            origin=origin,
+        )
+
+    def started(self, number: int) -> None:
+        """A worker takes up the trial."""
+        self.write("started", trial=number)
+
+    def interrupted(self, number: int, reason: str) -> None:
+        """The trial stopped without having ended; it will be continued."""
+        if not self.record.trials[number].finished:
+            epochs = len(self.record.trials[number].epochs)
+            self.write("interrupted", trial=number, epoch=epochs, reason=reason)
+
+    def failed(self, number: int, kind: str, message: str) -> None:
+        """The trial ended in an error."""
+        if not self.record.trials[number].finished:
+            epoch = len(self.record.trials[number].epochs) + 1
+            self.write("error", trial=number, epoch=epoch, kind=kind, message=message)
+
+    def report(self, number: int, report: Mapping[str, Any], rule: Rule) -> bool:
+        """Take in what a worker reports after one epoch; whether the trial ends here."""
+        if "error" in report:
+            self.failed(number, report["error"]["kind"], report["error"]["message"])
+            return True
+        outcome = dict(report["outcome"])
+        finished = outcome.pop("finished")
+        self._epoch(number, outcome)
+        epoch = outcome["epoch"]
+        if finished:
+            self.write("done", trial=number, epoch=epoch, reason=finished)
+            return True
+        history = self._history(self.record.trials[number])[:epoch]
+        if not rule.keep(history, self._peers(number), self.record.objective.direction):
+            self.write("pruned", trial=number, epoch=epoch, rule=rule.name)
+            return True
+        return False
+
+    def _epoch(self, number: int, outcome: Mapping[str, Any]) -> None:
+        known = self.record.trials[number].epochs
+        if outcome["epoch"] <= len(known):
+            return
+        self.write("epoch", trial=number, **outcome)
+        row = self.record.trials[number].epochs[-1]
+        best = self.record.best()
+        if best is not None and best[1] is row and row is not self._best:
+            self._best = row
+            self._on_best(self.record.trials[number], row)
+
+    def _peers(self, number: int) -> Sequence[Sequence[float]]:
+        trials = self.record.trials
+        return [
+            self._history(trials[n])
+            for n in range(1, number - self._lag + 1)
+            if trials[n].state in {"done", "pruned"}
+        ]
+
+    def _history(self, trial: TrialView) -> list[float]:
+        values = trial.history(self.record.objective.name)
+        return [value if math.isfinite(value) else math.nan for value in values]

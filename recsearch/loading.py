@@ -1,0 +1,181 @@
+"""From a run back to a working model: `load` gives a LensKit pipeline, `open_checkpoint` the parts.
+
+Nothing is unpickled, and the ratings need not be at hand: vocabulary, biases and embeddings are in
+the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from recsearch.errors import CheckpointNotFoundError, UsageError, VerificationError
+from recsearch.models import Family, Model, resolve
+from recsearch.record import EpochRow, TrialView
+from recsearch.run import RunView
+from recsearch.state import State
+from recsearch.store import Store
+
+if TYPE_CHECKING:
+    from lenskit.pipeline import Pipeline
+
+    from recsearch.data import Interactions, Split
+
+TOLERANCE = 1e-6
+"""Largest difference between a recorded metric and the same metric recomputed."""
+
+EpochName = int | Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint of a run, verified and ready to use."""
+
+    view: RunView
+    trial: TrialView
+    row: EpochRow
+    family: Family
+    state: State
+    model: Model
+
+    def pipeline(self, history: Interactions | None = None) -> Pipeline:
+        """A LensKit pipeline; with ``history`` it does not recommend what users already have."""
+        return self.model.to_pipeline(history)
+
+
+def load(
+    run: str | Path,
+    *,
+    trial: int | None = None,
+    epoch: EpochName = "best",
+    store: str | Path | None = None,
+) -> Pipeline:
+    """Load a trained model as a LensKit pipeline.
+
+    >>> pipeline = recsearch.load("runs/als-ml1m")            # doctest: +SKIP
+    >>> lenskit.recommend(pipeline, 42, n=10)                  # doctest: +SKIP
+
+    Args:
+        run: a run folder, or a folder written by ``recsearch load --out``.
+        trial: trial number; the run's best trial by default.
+        epoch: 1-based epoch, ``"best"`` (of the trial) or ``"last"``.
+        store: the checkpoint store; the one that the run was written with by default.
+
+    Raises:
+        UsageError: no such run, trial or epoch.
+        StoreDamagedError: stored bytes do not match their hash.
+    """
+    from recsearch.export import is_export, load_export
+
+    if is_export(Path(run)):
+        return load_export(Path(run)).to_pipeline(None)
+    return open_checkpoint(run, trial=trial, epoch=epoch, store=store).pipeline()
+
+
+def open_checkpoint(
+    run: str | Path,
+    *,
+    trial: int | None = None,
+    epoch: EpochName = "best",
+    store: str | Path | None = None,
+) -> Loaded:
+    """Restore one checkpoint of a run; arguments and errors as for `load`."""
+    view = RunView.open(run)
+    chosen, row = _choose(view, trial, epoch)
+    family = resolve(view.identity["search"]["model"]["class"])
+    with Store.open(store or view.identity["store"], create=False) as opened:
+        try:
+            state = opened.restore(chosen.key, row.epoch)
+        except CheckpointNotFoundError as err:
+            stored = opened.epochs(chosen.key)
+            raise CheckpointNotFoundError(
+                f"trial {chosen.number} of {view.name}: epoch {row.epoch} is not in the store "
+                f"(stored: {stored or 'none'}).",
+                hint=f"Load a stored one with --epoch N, or retrain: recsearch verify "
+                f"{view.path / 'best-config.json'}",
+            ) from err
+    return Loaded(view, chosen, row, family, state, family.load(chosen.config, state))
+
+
+def check_metrics(
+    recorded: dict[str, float], found: dict[str, float], what: str, tolerance: float = TOLERANCE
+) -> float:
+    """Compare recorded with recomputed metrics; the largest absolute difference.
+
+    Raises:
+        VerificationError: one differs by more than ``tolerance``; names all that do.
+    """
+    differences = {
+        name: math.inf if (value is None) != (name not in found or not math.isfinite(found[name]))
+        else 0.0 if value is None else abs(found[name] - value)
+        for name, value in recorded.items()
+    }
+    wrong = [name for name, difference in differences.items() if difference > tolerance]
+    if wrong:
+        lines = [f"  {name}: recorded {recorded[name]}, found {found.get(name)}" for name in wrong]
+        raise VerificationError(
+            f"{what}: {len(wrong)} of {len(recorded)} metrics differ by more than {tolerance:g}:\n"
+            + "\n".join(lines),
+            hint="Other library versions or another machine can cause this; compare `versions` in "
+            "best-config.json. Otherwise check the store: recsearch store verify",
+        )
+    return max(differences.values(), default=0.0)
+
+
+def split_of(identity: dict[str, Any]) -> Split:
+    """The very split that a run or a best-config.json names.
+
+    Raises:
+        DataNotFoundError: the ratings are not at hand.
+        VerificationError: the data set or the split has another id than recorded.
+    """
+    from recsearch.data import SplitSpec, load_dataset, load_split
+
+    recorded = identity["split"]
+    spec = SplitSpec(
+        method=recorded["method"],
+        folds=recorded["folds"],
+        holdout=recorded["holdout"],
+        seed=recorded["seed"],
+    )
+    split = load_split(load_dataset(identity["dataset"]["name"]), spec, recorded["part"])
+    for name, want, found in (
+        ("data set", identity["dataset"]["dataset_id"], split.dataset_id),
+        ("split", recorded["split_id"], split.split_id),
+    ):
+        if want != found:
+            raise VerificationError(
+                f"the {name} at hand is another one: id {found[:12]}, recorded {want[:12]}.",
+                hint=f"See what is at hand: recsearch data show {identity['dataset']['name']}",
+            )
+    return split
+
+
+def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialView, EpochRow]:
+    if number is None:
+        found = view.best()
+        if found is None:
+            raise UsageError(
+                f"{view.name}: no epoch has finished yet.",
+                hint=f"See how far it is: recsearch status {view.path}",
+            )
+        trial, best = found
+    else:
+        trial = view.trial(number)
+        top = view.trial_best(trial)
+        if top is None:
+            raise UsageError(f"trial {number} of {view.name} has no finished epoch.",
+                             hint=f"Choose another: recsearch status {view.path}")
+        best = top
+    if epoch == "best":
+        return trial, best
+    if epoch == "last":
+        return trial, trial.epochs[-1]
+    if not 1 <= epoch <= len(trial.epochs):
+        raise UsageError(
+            f"trial {trial.number} of {view.name} has epochs 1 to {len(trial.epochs)}, not {epoch}.",
+            hint=f"Choose one of them, best or last: recsearch load {view.path} --epoch best",
+        )
+    return trial, trial.epochs[epoch - 1]

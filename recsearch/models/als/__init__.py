@@ -1,0 +1,1 @@
+"""LensKit's ALS models, trained by an exact solver on BLAS that is faster than LensKit's own."""

@@ -1,0 +1,111 @@
+"""LensKit pipelines around trained components, without their training data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lenskit.basic import BiasScorer, UserTrainingHistoryLookup
+from lenskit.basic.bias import BiasModel
+from lenskit.basic.candidates import TrainingItemsCandidateSelector
+from lenskit.data import Dataset, DatasetBuilder, Vocabulary
+from lenskit.pipeline import Component, Pipeline
+from lenskit.pipeline.common import topn_builder, topn_predict_builder
+
+from recsearch.errors import UsageError
+from recsearch.models.vocabulary import EntityIds
+
+if TYPE_CHECKING:
+    from recsearch.data import Interactions
+
+
+def topn_pipeline(
+    scorer: Component[Any],
+    ids: EntityIds,
+    name: str,
+    *,
+    bias: BiasModel | None = None,
+    history: Interactions | None = None,
+) -> Pipeline:
+    """LensKit's ``std:topn`` with a trained scorer, or ``std:topn-predict`` where ``bias`` is given.
+
+    The candidate selector and the history lookup of these pipelines hold training data. Here the
+    selector gets the item vocabulary; the lookup gets ``history``, or else passes queries on as
+    they are.
+
+    Args:
+        scorer: a trained component.
+        ids: users and items in the order of their numbers.
+        name: pipeline name.
+        bias: bias model of the fallback predictor, for users and items that the scorer does not
+            know.
+        history: training interactions by user.
+    """
+    builder = topn_builder(name) if bias is None else topn_predict_builder(name)
+    selector = TrainingItemsCandidateSelector()
+    selector.items_ = item_vocabulary(ids)
+    lookup = UserTrainingHistoryLookup()
+    lookup.interactions = None
+    if history is not None:
+        interactions = _history_dataset(ids, history).interactions()
+        lookup.interactions = interactions.matrix(row_entity="user", col_entity="item")
+    builder.replace_component("history-lookup", lookup)
+    builder.replace_component("candidate-selector", selector)
+    builder.replace_component("scorer", scorer)
+    if bias is not None:
+        fallback = BiasScorer(damping=bias.damping)
+        fallback.model_ = bias
+        builder.replace_component("fallback-predictor", fallback)
+    return builder.build()
+
+
+def user_vocabulary(ids: EntityIds) -> Vocabulary:
+    """The users as LensKit numbers them: in our order."""
+    return Vocabulary(ids.users, name="user", reorder=False)
+
+
+def item_vocabulary(ids: EntityIds) -> Vocabulary:
+    """The items as LensKit numbers them: in our order."""
+    return Vocabulary(ids.items, name="item", reorder=False)
+
+
+def bias_model(
+    ids: EntityIds,
+    damping: dict[str, float],
+    offset: float,
+    item_bias: np.ndarray | None,
+    user_bias: np.ndarray | None,
+) -> BiasModel:
+    """LensKit's bias model with these biases; None leaves an entity out."""
+    return BiasModel(
+        damping=damping,
+        global_bias=offset,
+        items=None if item_bias is None else item_vocabulary(ids),
+        item_biases=item_bias,
+        users=None if user_bias is None else user_vocabulary(ids),
+        user_biases=user_bias,
+    )
+
+
+def _history_dataset(ids: EntityIds, history: Interactions) -> Dataset:
+    if len(history.indptr) != len(ids.users) + 1:
+        raise UsageError(
+            f"the history has {len(history.indptr) - 1} users, the model {len(ids.users)}; it must "
+            "be the training part of the split that the model was trained on."
+        )
+    builder = DatasetBuilder("history")
+    builder.add_entities("user", ids.users)
+    builder.add_entities("item", ids.items)
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "user_id": np.repeat(ids.users, np.diff(history.indptr)),
+            "item_id": ids.items[history.items],
+            "rating": history.values,
+        }
+    )
+    builder.add_interactions(
+        "rating", frame, entities=["user", "item"], missing="error", default=True
+    )
+    return builder.build()

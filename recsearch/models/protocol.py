@@ -1,0 +1,138 @@
+"""What the search asks of a model, and what a class of your own must offer to be searched.
+
+A *family* is one recommender algorithm with its configuration schema; a *model* is one configured
+instance on one training set. A class of your own is named in the search file as
+``package.module:Class``. It takes part when it has these members; nothing needs to be inherited::
+
+    class MyModel:
+        predicts_ratings = False          # True: scores are on the rating scale
+        iterative = True                  # False: one train_epoch() is the whole fit
+        code_version = 1                  # raise it when the numbers change
+        default_metric = "NDCG@10"
+        continue_parts = None             # optional: parts of the state that continuing needs
+        libraries = ("numpy",)            # optional: distributions that decide the numbers
+
+        @classmethod
+        def complete(cls, config): ...           # -> dict, defaults filled in, JSON-able
+        @classmethod
+        def create(cls, config, split, seed): ...  # -> MyModel, untrained
+        @classmethod
+        def load(cls, config, state): ...          # -> MyModel, without any ratings
+        @classmethod
+        def model_bytes(cls, config, split): ...   # optional: size of the state in bytes
+
+        def train_epoch(self): ...               # and the other methods of `Model`
+        def state(self): ...
+        def load_state(self, state): ...
+        def scores(self, users, items=None): ...
+        def to_pipeline(self, history=None): ...
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from lenskit.pipeline import Pipeline
+
+    from recsearch.data import Interactions, Split
+    from recsearch.state import State
+
+
+@runtime_checkable
+class Model(Protocol):
+    """One configured recommender. Users and items are numbers: positions in the vocabulary."""
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train one epoch (one-shot models: the whole fit) and return training statistics.
+
+        Raises:
+            UsageError: the model was loaded without training ratings.
+        """
+
+    def state(self) -> State:
+        """The state after the last epoch, by part; its arrays are never changed afterwards."""
+
+    def load_state(self, state: State) -> None:
+        """Continue from ``state``: the next epochs are bit-equal to a run without the stop."""
+
+    def scores(self, users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        """Score ``items`` (all items by default) for each of ``users``.
+
+        Returns:
+            Float32 array of shape ``(len(users), len(items))``, the caller's to modify; NaN where
+            the model has no score.
+        """
+
+    def to_pipeline(self, history: Interactions | None = None) -> Pipeline:
+        """A trained LensKit pipeline that works without the ratings at hand.
+
+        Args:
+            history: the training interactions; with them, queries by user id alone do not get
+                recommended what the user already has. Otherwise the items of a history given
+                with the query are left out.
+        """
+
+
+class Family(ABC):
+    """One recommender algorithm: its configuration schema, and how its models come to be.
+
+    Attributes:
+        name: short name (``als``), or the class path of a class of your own.
+        class_path: ``package.module:Class`` of the component that its pipelines hold.
+        predicts_ratings: whether scores are on the rating scale.
+        iterative: False where training is exactly one epoch.
+        code_version: raised whenever the same configuration gives other numbers.
+        default_metric: objective where a search names none.
+        continue_parts: parts of a state that `Model.load_state` needs to continue; None for all.
+        libraries: distributions whose version enters the key of a trial.
+    """
+
+    name: str
+    class_path: str
+    predicts_ratings: bool
+    iterative: bool
+    code_version: int
+    default_metric: str
+    continue_parts: tuple[str, ...] | None = None
+    libraries: tuple[str, ...] = ()
+
+    @abstractmethod
+    def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate a configuration and fill in its defaults.
+
+        The result is JSON-able and complete, and a fixed point: completing it changes nothing.
+        The number of epochs is not part of it; the search decides that.
+
+        Raises:
+            UsageError: an unknown key (names the nearest valid one) or a value out of range.
+        """
+
+    @abstractmethod
+    def create(
+        self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
+    ) -> Model:
+        """An untrained model on the training part of ``split``; equal seeds give equal bits."""
+
+    @abstractmethod
+    def load(self, config: Mapping[str, Any], state: State) -> Model:
+        """A trained model from a complete state alone, for scoring; it cannot be trained on.
+
+        Raises:
+            UsageError: a part that scoring needs is missing or does not fit the configuration.
+        """
+
+    @abstractmethod
+    def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
+        """Bytes of the parameters of one epoch (without vocabulary), for estimates of disk use."""
+
+    def versions(self) -> dict[str, str]:
+        """Installed versions of `libraries`."""
+        return {name: version(name) for name in self.libraries}
+
+    def __repr__(self) -> str:
+        return f"<family {self.name} ({self.class_path})>"

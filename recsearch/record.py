@@ -1,0 +1,220 @@
+"""What a journal says: a fold over its events into trials, their states and the best epoch.
+
+The driver applies events as it writes them and pages apply them as they read them, so both see the
+same run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from recsearch.evaluation import Metric, better
+from recsearch.journal import Event
+
+FINISHED = frozenset({"done", "pruned", "error"})
+"""States in which a trial takes part in no further training."""
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One finished epoch of one trial, as its journal line has it. Seconds and bytes."""
+
+    trial: int
+    epoch: int
+    metrics: dict[str, float]
+    train_s: float = 0.0
+    eval_s: float = 0.0
+    save_s: float = 0.0
+    stored_bytes: int = 0
+    logical_bytes: int = 0
+    cached: bool = False
+    time: str = ""
+
+    def value(self, metric: str) -> float:
+        """The value of ``metric``, NaN where it was not measured."""
+        found = self.metrics.get(metric)
+        return math.nan if found is None else found
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial: its configuration, state and epochs.
+
+    ``state`` is one of queued, training, done, pruned, error, interrupted. ``reason`` is the rule
+    that ended it (plateau, max_epochs, one_shot, asha, median) or the kind of its error.
+    """
+
+    number: int
+    params: dict[str, Any]
+    config: dict[str, Any]
+    key: str
+    origin: str
+    state: str = "queued"
+    reason: str | None = None
+    message: str | None = None
+    epochs: tuple[EpochRow, ...] = ()
+    started: str | None = None
+    ended: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial is done, pruned or in error."""
+        return self.state in FINISHED
+
+    @property
+    def cached(self) -> bool:
+        """Whether every epoch came from another run's checkpoints."""
+        return bool(self.epochs) and all(row.cached for row in self.epochs)
+
+    def history(self, metric: str) -> list[float]:
+        """Values of ``metric`` by epoch, epoch 1 first."""
+        return [row.value(metric) for row in self.epochs]
+
+
+@dataclass
+class Record:
+    """The state of a run after the events applied so far."""
+
+    objective: Metric
+    trials: dict[int, TrialView] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _best: EpochRow | None = None
+
+    @classmethod
+    def replay(cls, objective: Metric, events: Iterable[Event]) -> Record:
+        """Fold all ``events``, oldest first."""
+        record = cls(objective)
+        for event in events:
+            record.apply(event)
+        return record
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        _APPLY[event["event"]](self, event)
+
+    @property
+    def planned(self) -> int | None:
+        """Total number of trials asked for by the latest command, if any ran."""
+        return self.sessions[-1]["trials"] if self.sessions else None
+
+    def best(self, metric: Metric | None = None) -> tuple[TrialView, EpochRow] | None:
+        """The best (trial, epoch); ties go to the earlier epoch, then the lower trial."""
+        if metric is None or metric == self.objective:
+            row = self._best
+        else:
+            row = best_row((r for t in self.trials.values() for r in t.epochs), metric)
+        return None if row is None else (self.trials[row.trial], row)
+
+    def counts(self) -> dict[str, int]:
+        """Trials by state, trials served from the store, and epochs (all, and cached)."""
+        states = Counter(trial.state for trial in self.trials.values())
+        rows = [row for trial in self.trials.values() for row in trial.epochs]
+        names = ("done", "pruned", "error", "interrupted", "training", "queued")
+        return {
+            **{name: states[name] for name in names},
+            "cached": sum(trial.cached for trial in self.trials.values()),
+            "epochs": len(rows),
+            "cached_epochs": sum(row.cached for row in rows),
+        }
+
+
+def best_row(rows: Iterable[EpochRow], metric: Metric) -> EpochRow | None:
+    """The best of ``rows`` by ``metric``; non-finite values never win."""
+    best: EpochRow | None = None
+    for row in rows:
+        if _beats(row, best, metric):
+            best = row
+    return best
+
+
+def _beats(row: EpochRow, best: EpochRow | None, metric: Metric) -> bool:
+    value = row.value(metric.name)
+    if not math.isfinite(value):
+        return False
+    if best is None or better(metric, value, best.value(metric.name)):
+        return True
+    tie = value == best.value(metric.name)
+    return tie and (row.epoch, row.trial) < (best.epoch, best.trial)
+
+
+def _opened(record: Record, event: Event) -> None:
+    record.sessions.append(dict(event))
+
+
+def _closed(record: Record, event: Event) -> None:
+    if record.sessions:
+        record.sessions[-1]["closed"] = event["time"]
+        record.sessions[-1]["exit_code"] = event["exit_code"]
+
+
+def _baseline(record: Record, event: Event) -> None:
+    record.baselines[event["name"]] = {
+        "config": event.get("config", {}),
+        "metrics": event["metrics"],
+    }
+
+
+def _suggested(record: Record, event: Event) -> None:
+    number = event["trial"]
+    record.trials[number] = TrialView(
+        number=number,
+        params=event["params"],
+        config=event["config"],
+        key=event["key"],
+        origin=event["origin"],
+    )
+
+
+def _started(record: Record, event: Event) -> None:
+    trial = record.trials[event["trial"]]
+    record.trials[trial.number] = replace(
+        trial, state="training", started=trial.started or event["time"], reason=None
+    )
+
+
+def _epoch(record: Record, event: Event) -> None:
+    trial = record.trials[event["trial"]]
+    names = EpochRow.__dataclass_fields__.keys()
+    row = EpochRow(**{name: event[name] for name in names if name in event})
+    record.trials[trial.number] = replace(trial, epochs=(*trial.epochs, row))
+    if _beats(row, record._best, record.objective):
+        record._best = row
+
+
+def _ended(state: str, reason: str) -> Callable[[Record, Event], None]:
+    def apply(record: Record, event: Event) -> None:
+        trial = record.trials[event["trial"]]
+        record.trials[trial.number] = replace(
+            trial,
+            state=state,
+            reason=event.get(reason),
+            message=event.get("message"),
+            ended=event["time"],
+        )
+
+    return apply
+
+
+def _note(record: Record, event: Event) -> None:
+    record.notes.append(event["text"])
+
+
+_APPLY: dict[str, Callable[[Record, Event], None]] = {
+    "opened": _opened,
+    "closed": _closed,
+    "baseline": _baseline,
+    "suggested": _suggested,
+    "started": _started,
+    "epoch": _epoch,
+    "pruned": _ended("pruned", "rule"),
+    "done": _ended("done", "reason"),
+    "error": _ended("error", "kind"),
+    "interrupted": _ended("interrupted", "reason"),
+    "note": _note,
+}

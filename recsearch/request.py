@@ -1,0 +1,108 @@
+"""From a command to what it means: search file, data, split, model family and run identity."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from recsearch import __version__
+from recsearch.data import Split, SplitSpec, load_dataset, load_split
+from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
+from recsearch.models import Family, resolve
+from recsearch.run import FORMAT
+from recsearch.spec import SearchSpec
+
+LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    spec: SearchSpec
+    dataset: str
+    run_root: Path
+    store_url: str
+    seed: int = 42
+    workers: int | None = None
+    split: SplitSpec = field(default_factory=SplitSpec)
+    fresh: bool = False
+    retry_errors: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the request comes to."""
+
+    request: Request
+    split: Split
+    family: Family
+    metrics: tuple[str, ...]
+    identity: dict[str, Any]
+
+
+def resolve_request(request: Request) -> Resolved:
+    """Load the data and work out the identity of the run.
+
+    Raises:
+        SpecError: the search file does not fit its model.
+        DataError: the data set cannot be used.
+    """
+    spec = request.spec
+    family = resolve(spec.model.class_)
+    split = load_split(load_dataset(request.dataset), request.split)
+    metrics = measured(family, spec)
+    return Resolved(request, split, family, metrics, _identity(request, family, split, metrics))
+
+
+def measured(family: Family, spec: SearchSpec) -> tuple[str, ...]:
+    """Every metric that is recorded per epoch: the usual ones and those the search names."""
+    names = [*default_metrics(family.predicts_ratings), parse(spec.search.metric).name]
+    names += [parse(name).name for name in spec.search.metrics]
+    return tuple(dict.fromkeys(names))
+
+
+def _identity(
+    request: Request, family: Family, split: Split, metrics: tuple[str, ...]
+) -> dict[str, Any]:
+    resolved = request.spec.resolved()
+    return {
+        "format": FORMAT,
+        "name": request.run_root.name,
+        "search": resolved,
+        "search_file": request.spec.source,
+        "dataset": {
+            **asdict(split.source),
+            "dataset_id": split.dataset_id,
+            "users": split.n_users,
+            "items": split.n_items,
+            "ratings": len(split.train.items) + len(split.heldout.items),
+        },
+        "split": {
+            "split_id": split.split_id,
+            **split.method,
+            "part": split.part,
+            "eval_users": len(split.eval_users),
+            "heldout_ratings": len(split.heldout.items),
+            "train_ratings": len(split.train.items),
+        },
+        "seed": request.seed,
+        "direction": parse(resolved["search"]["metric"]).direction,
+        "metrics": list(metrics),
+        "code": {
+            "model": family.code_version,
+            "evaluation": EVALUATION_VERSION,
+            **family.versions(),
+        },
+        "versions": {
+            "recsearch": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+        "store": request.store_url,
+        "command": request.command,
+    }

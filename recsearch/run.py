@@ -1,0 +1,323 @@
+"""The run folder: its paths, its identity, its lock and its read-only view.
+
+::
+
+    runs/als-ml1m/
+      run.json            identity, written once
+      journal.ndjson      append-only record
+      trials/0007/        out.log, err.log
+      best-config.json    rewritten atomically at each improvement
+      best-result.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
+from recsearch.evaluation import Metric, parse
+from recsearch.identity import canonical_json
+from recsearch.journal import read_events
+from recsearch.record import EpochRow, Record, TrialView, best_row
+
+FORMAT = 1
+
+IDENTITY_FIELDS = (
+    "search.model",
+    "search.search",
+    "search.space",
+    "dataset.dataset_id",
+    "split.split_id",
+    "seed",
+    "code",
+)
+"""What must be equal for a command to continue a run. ``trials`` is a total and may grow."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The only place that knows the file names of a run."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        """Written once, when the run begins."""
+        return self.root / "run.json"
+
+    @property
+    def journal(self) -> Path:
+        """The append-only record."""
+        return self.root / "journal.ndjson"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the run; beside the folder, which may be moved aside."""
+        return self.root.with_name(f".{self.root.name}.lock")
+
+    @property
+    def best_config(self) -> Path:
+        """The best configuration; enough to retrain it."""
+        return self.root / "best-config.json"
+
+    @property
+    def best_result(self) -> Path:
+        """The result of the best epoch."""
+        return self.root / "best-result.json"
+
+    def trial(self, number: int) -> Path:
+        """The folder with the logs of one trial."""
+        return self.root / "trials" / f"{number:04d}"
+
+
+class RunView:
+    """Read-only view of a run: identity and journal. Works while the run goes on.
+
+    Attributes:
+        path: the run folder.
+        identity: the content of ``run.json``.
+        record: the folded journal.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], record: Record):
+        self.path = path
+        self.identity = identity
+        self.record = record
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunView:
+        """Read the run in folder ``path``.
+
+        Raises:
+            UsageError: the folder holds no run.
+            RecsearchError: ``run.json`` or the journal is unreadable.
+        """
+        paths = RunPaths(Path(path))
+        identity = read_identity(paths)
+        if identity is None:
+            raise UsageError(
+                f"{path}: no run here (run.json is absent).",
+                hint="See what runs there are: recsearch status",
+            )
+        objective = parse(identity["search"]["search"]["metric"])
+        return cls(Path(path), identity, Record.replay(objective, read_events(paths.journal)))
+
+    @property
+    def name(self) -> str:
+        """Name of the run, such as ``als-ml1m``."""
+        return str(self.identity["name"])
+
+    @property
+    def objective(self) -> Metric:
+        """The metric that decides "best"."""
+        return self.record.objective
+
+    @property
+    def trials(self) -> tuple[TrialView, ...]:
+        """All suggested trials by number."""
+        return tuple(self.record.trials[number] for number in sorted(self.record.trials))
+
+    @property
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Baseline name to its ``config`` and ``metrics``."""
+        return self.record.baselines
+
+    @property
+    def sessions(self) -> tuple[dict[str, Any], ...]:
+        """One row per command that worked on the run: opened, and closed where it was."""
+        return tuple(self.record.sessions)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by state, cached trials, and epochs."""
+        return self.record.counts()
+
+    @property
+    def planned(self) -> int:
+        """Total number of trials that the latest command asked for."""
+        return self.record.planned or int(self.identity["search"]["search"].get("trials", 0))
+
+    def trial(self, number: int) -> TrialView:
+        """Trial ``number``.
+
+        Raises:
+            UsageError: there is no such trial.
+        """
+        try:
+            return self.record.trials[number]
+        except KeyError:
+            last = max(self.record.trials, default=0)
+            raise UsageError(
+                f"{self.name}: no trial {number}; the run has trials 1 to {last}.",
+                hint=f"List them: recsearch status {self.path}",
+            ) from None
+
+    def best(self, metric: str | None = None) -> tuple[TrialView, EpochRow] | None:
+        """The best (trial, epoch) by the objective or by ``metric``, None before the first."""
+        return self.record.best(None if metric is None else parse(metric))
+
+    def trial_best(self, trial: TrialView) -> EpochRow | None:
+        """The best epoch of one trial by the objective."""
+        return best_row(trial.epochs, self.objective)
+
+
+def read_identity(paths: RunPaths) -> dict[str, Any] | None:
+    """The identity of the run in a folder, None where there is none.
+
+    Raises:
+        RecsearchError: ``run.json`` is damaged or of a newer format.
+    """
+    try:
+        identity = json.loads(paths.identity.read_text(encoding="utf-8"))
+        fmt = identity["format"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise RecsearchError(
+            f"{paths.identity}: not a readable run identity ({err}); nothing was changed.",
+            hint="Start beside it: the same command with --fresh (the old folder is moved aside).",
+        ) from err
+    if fmt != FORMAT:
+        raise RecsearchError(
+            f"{paths.identity}: format {fmt}, but this recsearch reads format {FORMAT}.",
+            hint="Use the recsearch that wrote the run, or the same command with --fresh.",
+        )
+    return dict(identity)
+
+
+def check_identity(paths: RunPaths, asked: Mapping[str, Any]) -> bool:
+    """Whether the folder already holds this very run; False where it holds none.
+
+    Raises:
+        IdentityError: it holds another run; names every differing field. Nothing is touched.
+    """
+    found = read_identity(paths)
+    if found is None:
+        return False
+    differences = [
+        line for name in IDENTITY_FIELDS for line in _differences(name, found, asked)
+    ]
+    if differences:
+        raise IdentityError(
+            f"{paths.root}: this folder holds another run; nothing was changed. Differing:\n"
+            + "\n".join(f"  {line}" for line in differences),
+            hint="Continue it with the options it was started with, choose another folder with "
+            "--run DIR, or add --fresh to move it aside and start anew.",
+        )
+    return True
+
+
+def write_atomic(path: Path, content: Any) -> None:
+    """Write JSON so that readers see the old or the new file, never a part of one.
+
+    Raises:
+        RecsearchError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as err:
+        raise RecsearchError(
+            f"{path}: cannot write: {err.strerror}.",
+            hint="Free some space or choose a writable folder with --run DIR, "
+            "then type the same command to resume.",
+        ) from err
+
+
+@contextmanager
+def locked(paths: RunPaths) -> Iterator[None]:
+    """Hold the run folder for this process; made if absent.
+
+    Raises:
+        RunLockedError: another live process holds it.
+        RecsearchError: the folder cannot be made or written.
+    """
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(paths.lock, timeout=0)
+        lock.acquire()
+    except Timeout:
+        holder = _holder(paths)
+        raise RunLockedError(
+            f"{paths.root}: another process works on this run{holder}.",
+            hint=f"Watch it with: recsearch status {paths.root} - or choose another folder with "
+            "--run DIR.",
+        ) from None
+    except OSError as err:
+        raise RecsearchError(
+            f"{paths.root}: cannot use this run folder: {err.strerror}.",
+            hint="Choose a writable folder with --run DIR.",
+        ) from err
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def move_aside(paths: RunPaths) -> Path | None:
+    """Move a run folder's content to the next free ``<name>.old-N`` beside it; None if empty."""
+    if not paths.identity.exists() and not paths.journal.exists():
+        return None
+    number = 1
+    while (target := paths.root.with_name(f"{paths.root.name}.old-{number}")).exists():
+        number += 1
+    paths.root.rename(target)
+    paths.root.mkdir()
+    return target
+
+
+def _holder(paths: RunPaths) -> str:
+    try:
+        opened = [e for e in read_events(paths.journal) if e["event"] == "opened"]
+    except RecsearchError:
+        return ""
+    if not opened:
+        return ""
+    host = "" if opened[-1]["host"] == socket.gethostname() else f" on {opened[-1]['host']}"
+    return f" (process {opened[-1]['pid']}{host}, since {opened[-1]['time']})"
+
+
+def _differences(name: str, found: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    before, now = _dig(found, name), _dig(asked, name)
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            if f"{name}.{key}" != "search.search.trials":
+                yield from _differences_in(f"{name}.{key}", before.get(key), now.get(key))
+    else:
+        yield from _differences_in(name, before, now)
+
+
+def _differences_in(name: str, before: Any, now: Any) -> Iterator[str]:
+    if canonical_json(before) != canonical_json(now):
+        yield f"{name}: the run has {_show(before)}, the command has {_show(now)}"
+
+
+def _show(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _dig(tree: Mapping[str, Any], dotted: str) -> Any:
+    value: Any = tree
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

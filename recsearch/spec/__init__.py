@@ -1,0 +1,17 @@
+"""Search files: what they may say, reading them, and whether they fit their model."""
+
+from recsearch.spec.check import check_against_model
+from recsearch.spec.files import available_searches, find_search, load_search
+from recsearch.spec.overrides import parse_override
+from recsearch.spec.schema import describe_schema
+from recsearch.spec.search import SearchSpec
+
+__all__ = [
+    "SearchSpec",
+    "available_searches",
+    "check_against_model",
+    "describe_schema",
+    "find_search",
+    "load_search",
+    "parse_override",
+]

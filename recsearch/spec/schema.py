@@ -1,0 +1,181 @@
+"""What a search file may say: one model per section; the text below a field documents its key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+Number = StrictInt | StrictFloat
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+
+RETENTION = r"^(all|(best|last)(:[1-9]\d{0,5})?|best(:[1-9]\d{0,5})?\+last(:[1-9]\d{0,5})?|last(:[1-9]\d{0,5})?\+best(:[1-9]\d{0,5})?)$"  # noqa: E501
+
+
+class Section(BaseModel):
+    """A table of a search file: immutable, without unknown keys, without silent conversions."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True,
+        validate_by_name=False, validate_by_alias=True, allow_inf_nan=False,
+    )  # fmt: skip
+
+
+class ModelSection(Section):
+    """``[model]``: what is trained."""
+
+    class_: Annotated[str, Field(alias="class", min_length=1)]
+    """Model family: a short name such as ``als``, or a class path such as
+    ``lenskit.als:BiasedMFScorer``."""
+    config: dict[str, Any] = {}
+    """Fixed parameters, nested as the model nests them. What is not given has the model's
+    default; what the space searches replaces what is given here."""
+    predicts_ratings: bool | None = None
+    """Whether the model predicts ratings. The family knows; a value that contradicts it is an
+    error."""
+
+
+class PlateauStop(Section):
+    """``stop = { rule = "plateau", … }``: end a trial that no longer improves."""
+
+    rule: Literal["plateau"] = "plateau"
+    """``plateau`` ends a trial after ``patience`` epochs in a row without an improvement;
+    ``none`` trains every trial for ``max_epochs``."""
+    patience: Annotated[int, Field(ge=1)] = 3
+    """Number of epochs in a row that must fall short before the trial ends."""
+    min_improvement: Annotated[float, Field(ge=0)] = 0.005
+    """Improvement over the best epoch so far, relative to it, below which an epoch falls short."""
+    grace: Annotated[int, Field(ge=0)] = 3
+    """Number of epochs that every trial may train, whatever its results."""
+
+
+class NoStop(Section):
+    """``stop = { rule = "none" }``: train every trial for ``max_epochs``."""
+
+    rule: Literal["none"] = "none"
+    """See ``rule`` of the plateau."""
+
+
+class SearchSection(Section):
+    """``[search]``: what is optimised, how, and for how long."""
+
+    metric: str
+    """Objective, measured on the validation part after every epoch, such as ``RMSE`` or
+    ``NDCG@10``. Its direction is known."""
+    metrics: list[str] = []
+    """Further metrics to record beside the usual ones. They never influence the search."""
+    method: Literal["tpe", "random", "grid"] = "tpe"
+    """Searcher: ``tpe`` (tree-structured Parzen estimator), ``random`` (independent draws) or
+    ``grid`` (every combination, in the order of the file). Trial 1 is always the default
+    configuration."""
+    trials: Annotated[int, Field(ge=1)] = 100
+    """Total number of trials, resumed ones included. A space with fewer points ends earlier."""
+    max_epochs: Annotated[int, Field(ge=1)] = 30
+    """Epochs per trial at most. One-shot models have exactly one."""
+    scheduler: Literal["asha", "median", "none"] = "asha"
+    """Rule that prunes trials which fall behind others: ``asha`` (asynchronous successive
+    halving), ``median`` or ``none``."""
+    scheduler_options: dict[str, Scalar] = {}
+    """Settings of the scheduler, by name."""
+    stop: Annotated[PlateauStop | NoStop, Field(discriminator="rule")] = PlateauStop()
+    """Rule that ends a trial by its own results alone."""
+    lag: Annotated[int, Field(ge=1)] = 8
+    """Trial k is suggested from the results of trials 1 … k − lag. Up to this many trials can
+    run at a time; a smaller value makes each suggestion better informed."""
+    retention: Annotated[str, Field(pattern=RETENTION)] = "best+last"
+    """Epochs whose checkpoints stay: ``all``, or ``best`` and ``last`` with optional counts, such
+    as ``best:2+last:3``."""
+
+
+class _DomainTable(Section):
+    when: dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]] = {}
+    """Condition: the parameter takes part only where each of these other parameters has the
+    given value, or one of the given list."""
+
+
+class BoolTable(_DomainTable):
+    """``{ type = "bool" }``: false or true."""
+
+    type: Literal["bool"]
+    """``bool``."""
+
+
+class ChoiceTable(_DomainTable):
+    """``{ type = "choice", choices = […] }``: one of a list."""
+
+    type: Literal["choice"]
+    """``choice``."""
+    choices: list[Scalar]
+    """Values of a ``choice``: strings, numbers or booleans."""
+
+
+class _RangeTable(_DomainTable):
+    scale: Literal["uniform", "log", "pow2"] = "uniform"
+    """Distribution: ``uniform``, ``log`` (log-uniform) or ``pow2`` (powers of two, all equally
+    likely)."""
+    points: Annotated[int, Field(ge=2)] = 5
+    """Number of values that a grid search takes from the range, evenly spread on its scale."""
+
+
+class IntTable(_RangeTable):
+    """``{ type = "int", min = …, max = … }``: integers, both bounds included."""
+
+    type: Literal["int"]
+    """Kind of the parameter: ``int``, ``float``, ``bool`` or ``choice``."""
+    min: int
+    """Smallest value; it belongs to the range."""
+    max: int
+    """Largest value; it belongs to the range."""
+    step: int | None = None
+    """Distance between values, from ``min`` on; for the uniform scale."""
+    grid: list[int] | None = None
+    """The values of a grid search, instead of ``points``."""
+
+
+class FloatTable(_RangeTable):
+    """``{ type = "float", min = …, max = … }``: floats, both bounds included."""
+
+    type: Literal["float"]
+    """``float``."""
+    min: float
+    """Smallest value; it belongs to the range."""
+    max: float
+    """Largest value; it belongs to the range."""
+    step: float | None = None
+    """Distance between values, from ``min`` on; for the uniform scale."""
+    grid: list[float] | None = None
+    """The values of a grid search, instead of ``points``."""
+
+
+DOMAIN_TABLES: dict[str, type[Section]] = {
+    "int": IntTable,
+    "float": FloatTable,
+    "bool": BoolTable,
+    "choice": ChoiceTable,
+}
+"""Parameter type to the keys that go with it."""
+
+STOP_RULES: dict[str, type[Section]] = {"plateau": PlateauStop, "none": NoStop}
+"""Stop rule to the keys that go with it."""
+
+
+def keys_of(section: type[Section]) -> list[str]:
+    """The keys of a section as a file spells them."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def describe_schema() -> dict[str, str]:
+    """Every key of a search file by its dotted name, with what it means, as one paragraph."""
+    found = {"title": "Title of the run's page."}
+    sections: tuple[tuple[str, type[Section]], ...] = (
+        ("model", ModelSection),
+        ("search", SearchSection),
+        ("search.stop", PlateauStop),
+        ("space.NAME", IntTable),
+        ("space.NAME", ChoiceTable),
+    )
+    for prefix, section in sections:
+        for name, field in section.model_fields.items():
+            text = " ".join((field.description or "").split())
+            found.setdefault(f"{prefix}.{field.alias or name}", text)
+    return found

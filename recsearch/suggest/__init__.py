@@ -1,0 +1,33 @@
+"""Searchers: pure functions from what is known to the next trial. None of them knows Ray."""
+
+from __future__ import annotations
+
+from recsearch.space import Params
+from recsearch.spec import SearchSpec
+from recsearch.suggest.defaults import default_params
+from recsearch.suggest.grid import GridSuggester
+from recsearch.suggest.tpe import TpeSuggester
+from recsearch.suggest.types import Observation, Suggester, Suggestion
+from recsearch.suggest.uniform import UniformSuggester
+
+__all__ = ["Observation", "Suggester", "Suggestion", "default_params", "make_suggester"]
+
+
+def make_suggester(spec: SearchSpec, seed: int, default_params: Params | None) -> Suggester:
+    """The searcher that a search asks for.
+
+    Args:
+        spec: its space, method and objective.
+        seed: root seed of the run.
+        default_params: parameters of trial 1, a point of the space; None to leave it out.
+
+    Raises:
+        UsageError: ``default_params`` is no point of the space, or a grid is too large.
+    """
+    if default_params is not None:
+        spec.space.validate(default_params)
+    if spec.search.method == "grid":
+        return GridSuggester(spec.space, default_params)
+    if spec.search.method == "random":
+        return UniformSuggester(spec.space, seed, default_params)
+    return TpeSuggester(spec.space, seed, spec.direction, default_params)

@@ -1,0 +1,153 @@
+"""Tree-structured Parzen estimator (Bergstra et al., NIPS 2011), computed by hyperopt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+from recsearch.identity import derive_seed
+from recsearch.space import Choice, Params, Space
+from recsearch.suggest.draws import fresh, identities, uniform
+from recsearch.suggest.types import Observation, Suggestion
+
+STARTUP = 12
+"""Number of scored trials below which trials are drawn at random."""
+
+GAMMA = 1.0
+"""The best ``ceil(GAMMA * sqrt(n))`` of n trials count as good."""
+
+CANDIDATES = 24
+"""Number of draws per parameter among which the most promising is suggested."""
+
+REDRAWS = 8
+
+
+class TpeSuggester:
+    """Suggests where the density of good trials is highest relative to that of the others.
+
+    hyperopt works in the unit cube alone: our domains map it onto their values, so bounds are
+    inclusive and every integer has its exact mass. A parameter that takes no part in a trial is
+    absent from that trial's record, and what hyperopt says about it is dropped.
+
+    Args:
+        space: parameters and their distributions.
+        seed: root seed of the run.
+        direction: of the objective.
+        default: parameters of trial 1; None to draw it, too.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        direction: Literal["min", "max"],
+        default: Params | None = None,
+    ):
+        self._space = space
+        self._seed = seed
+        self._sign = 1.0 if direction == "min" else -1.0
+        self._default = default
+        self._free = [name for name, domain in space.items() if domain.size != 1]
+
+    @property
+    def total(self) -> int | None:
+        """Number of points of a finite space."""
+        return self._space.size
+
+    def suggest(
+        self,
+        number: int,
+        observed: Sequence[Observation],
+        pending: Sequence[Mapping[str, Any]],
+    ) -> Suggestion:
+        """The parameters of trial ``number``."""
+        if number == 1 and self._default is not None:
+            return Suggestion(dict(self._default), "default")
+        tried = identities([*(seen.params for seen in observed), *pending])
+        losses = [self._loss(seen.value) for seen in observed]
+        if sum(loss is not None for loss in losses) >= STARTUP and self._free:
+            rows = [seen.params for seen in observed]
+            documents = self._documents([*rows, *pending], [*losses, *(None for _ in pending)])
+
+            def propose(attempt: int) -> dict[str, Any]:
+                return self._propose(number, attempt, documents)
+
+            point = fresh(propose, tried, REDRAWS)
+            if point is not None:
+                return Suggestion(point, "tpe")
+        return Suggestion(uniform(self._space, self._seed, number, tried), "random")
+
+    def _loss(self, value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else self._sign * value
+
+    def _propose(
+        self, number: int, attempt: int, documents: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        from hyperopt import tpe
+        from hyperopt.base import trials_from_docs
+
+        found = tpe.suggest(
+            [len(documents)],
+            self._domain,
+            trials_from_docs(documents, validate=False),
+            derive_seed(self._seed, "suggest", "tpe", str(number), str(attempt)),
+            n_startup_jobs=0,
+            n_EI_candidates=CANDIDATES,
+            gamma=GAMMA,
+            verbose=False,
+        )
+        values = {name: domain.from_unit(0.5) for name, domain in self._space.items()}
+        for name, drawn in found[0]["misc"]["vals"].items():
+            domain = self._space[name]
+            if isinstance(domain, Choice):
+                values[name] = domain.choices[int(drawn[0])]
+            else:
+                values[name] = domain.from_unit(float(drawn[0]))
+        return self._space.restrict(values)
+
+    @cached_property
+    def _domain(self) -> Any:
+        from hyperopt import hp
+        from hyperopt.base import Domain
+
+        space = {}
+        for name in self._free:
+            domain = self._space[name]
+            if isinstance(domain, Choice):
+                space[name] = hp.randint(name, domain.size)
+            else:
+                space[name] = hp.uniform(name, 0.0, 1.0)
+        return Domain(lambda _: 0.0, space)
+
+    def _documents(
+        self, rows: Iterable[Params], losses: Iterable[float | None]
+    ) -> list[dict[str, Any]]:
+        """Trials as hyperopt keeps them; one without a loss counts as the worst of all."""
+        return [
+            self._document(tid, params, loss)
+            for tid, (params, loss) in enumerate(zip(rows, losses, strict=True))
+        ]
+
+    def _document(self, tid: int, params: Params, loss: float | None) -> dict[str, Any]:
+        from hyperopt.base import JOB_STATE_DONE
+
+        values = {
+            name: [self._coordinate(name, params[name])] if name in params else []
+            for name in self._free
+        }
+        return {
+            "tid": tid,
+            "state": JOB_STATE_DONE,
+            "result": {} if loss is None else {"loss": loss},
+            "misc": {
+                "tid": tid,
+                "idxs": {name: [tid] * len(found) for name, found in values.items()},
+                "vals": values,
+            },
+        }
+
+    def _coordinate(self, name: str, value: Any) -> float | int:
+        domain = self._space[name]
+        return domain.index(value) if isinstance(domain, Choice) else domain.to_unit(value)

@@ -1,0 +1,60 @@
+"""What a searcher sees and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+Origin: TypeAlias = Literal["default", "random", "tpe", "grid"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A finished trial.
+
+    Attributes:
+        number: of the trial.
+        params: values by dotted name.
+        value: its best objective in the metric's own direction; None where it ended in an error.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A point of the space and how it was found."""
+
+    params: dict[str, Any]
+    origin: Origin
+
+
+class Suggester(Protocol):
+    """A pure searcher.
+
+    The answer depends on the search, the seed and the arguments alone. A searcher that is built
+    anew in a later process therefore goes on exactly where the former one ended.
+    """
+
+    @property
+    def total(self) -> int | None:
+        """Number of suggestions in all; None where there is no end of them."""
+        ...
+
+    def suggest(
+        self,
+        number: int,
+        observed: Sequence[Observation],
+        pending: Sequence[Mapping[str, Any]],
+    ) -> Suggestion:
+        """The parameters of trial ``number``.
+
+        Args:
+            number: 1-based.
+            observed: finished trials that may be learnt from, by number.
+            pending: parameters of the other trials before ``number``.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Running trials on Ray Tune. Nothing outside this package imports ray."""

@@ -1,0 +1,222 @@
+"""One search from its first to its last trial."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsearch import __version__
+from recsearch.baselines import compute_baselines
+from recsearch.best import config_document, result_document
+from recsearch.display import SilentDisplay
+from recsearch.errors import RecsearchError
+from recsearch.evaluation import parse
+from recsearch.journal import Journal, now
+from recsearch.ledger import Ledger
+from recsearch.planner import Planner
+from recsearch.record import EpochRow, Record, TrialView
+from recsearch.request import Resolved
+from recsearch.run import (
+    RunPaths,
+    check_identity,
+    locked,
+    move_aside,
+    read_identity,
+    write_atomic,
+)
+from recsearch.store import Store
+from recsearch.suggest import default_params, make_suggester
+from recsearch.trial import trial_key
+from recsearch.tuning.trials import run_trials
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended."""
+
+    identity: Mapping[str, Any]
+    record: Record
+    paths: RunPaths
+    moved: Path | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 ok, 5 finished but some trials erred, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 5 if self.record.counts()["error"] else 0
+
+
+def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
+    """Run or resume a search until all its trials have ended.
+
+    Raises:
+        IdentityError: the run folder holds another run.
+        RunLockedError: another process works on it.
+        StoreError: the store cannot be used.
+    """
+    request = resolved.request
+    paths = RunPaths(request.run_root)
+    with locked(paths):
+        moved = move_aside(paths) if request.fresh else None
+        identity = _settle_identity(paths, resolved)
+        Store.open(request.store_url).close()
+        with Journal(paths.journal) as journal:
+            record = Record.replay(parse(request.spec.search.metric), journal.events)
+            session = _Session(resolved, identity, paths, journal, record, display)
+            interrupted = session.run()
+        return Outcome(identity, record, paths, moved, interrupted)
+
+
+class _Session:
+    """One command's work on a run, from its ``opened`` to its ``closed`` event."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        identity: dict[str, Any],
+        paths: RunPaths,
+        journal: Journal,
+        record: Record,
+        display: SilentDisplay,
+    ):
+        spec = resolved.request.spec.search
+        self._resolved = resolved
+        self._identity = identity
+        self._paths = paths
+        self._display = display
+        self._record = record
+        self._ledger = Ledger(
+            journal,
+            record,
+            lag=spec.lag,
+            on_change=display.update,
+            on_best=lambda trial, row: write_best(paths, identity, trial, row),
+        )
+        self._planner = _planner(resolved, self._ledger)
+        self._workers = resolved.request.workers or available_cpus()
+
+    def run(self) -> bool:
+        """Run all trials that are left; whether the user interrupted it."""
+        self._open()
+        self._display.begin(self._record, self._planner.total)
+        interrupted = False
+        try:
+            with self._baselines() as settle:
+                run_trials(
+                    self._resolved,
+                    self._identity,
+                    self._paths,
+                    self._ledger,
+                    self._planner,
+                    self._workers,
+                    settle,
+                )
+        except KeyboardInterrupt:
+            interrupted = True
+            for number in list(self._record.trials):
+                self._ledger.interrupted(number, "stopped by the user")
+        finally:
+            self._display.end()
+        self._close(interrupted)
+        return interrupted
+
+    def _open(self) -> None:
+        self._ledger.write(
+            "opened",
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=__version__,
+            workers=self._workers,
+            trials=self._planner.total,
+            resumed=bool(self._record.sessions),
+        )
+
+    def _close(self, interrupted: bool) -> None:
+        best = self._record.best()
+        if best is not None:
+            # A kill between an epoch's journal line and these files may have left them behind.
+            write_best(self._paths, self._identity, *best)
+        counts = self._record.counts()
+        code = 130 if interrupted else 5 if counts["error"] else 0
+        self._ledger.write("closed", exit_code=code, counts=counts)
+
+    @contextlib.contextmanager
+    def _baselines(self) -> Iterator[Callable[[], None]]:
+        """Compute the baselines beside the first trials; the yielded call journals them if ready.
+
+        Journalling stays in the driver's thread: a journal has one writer.
+        """
+        wanted = () if self._record.baselines else self._resolved.metrics
+        with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
+            future = pool.submit(compute_baselines, self._resolved.split, wanted) if wanted else None
+
+            def settle(*, wait: bool = False) -> None:
+                nonlocal future
+                if future is not None and (wait or future.done()):
+                    for name, baseline in future.result().items():
+                        self._ledger.write("baseline", name=name, **baseline)
+                    future = None
+
+            yield settle
+            settle(wait=True)
+
+
+def write_best(
+    paths: RunPaths, identity: Mapping[str, Any], trial: TrialView, row: EpochRow
+) -> None:
+    """Rewrite the two best files."""
+    write_atomic(paths.best_config, config_document(identity, trial, row))
+    write_atomic(paths.best_result, result_document(identity, trial, row))
+
+
+def available_cpus() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
+    """The identity of the run in the folder, written there if the folder is new.
+
+    Raises:
+        IdentityError: the folder holds another run.
+        RecsearchError: the folder holds a journal without its identity.
+    """
+    if check_identity(paths, resolved.identity):
+        found = read_identity(paths)
+        assert found is not None  # noqa: S101 - check_identity has just read it
+        return found
+    if paths.journal.exists():
+        raise RecsearchError(
+            f"{paths.root}: a journal without run.json; nothing was changed.",
+            hint="Put run.json back, or move the folder aside with --fresh.",
+        )
+    identity = {**resolved.identity, "run_id": uuid.uuid4().hex, "created": now()}
+    write_atomic(paths.identity, identity)
+    return identity
+
+
+def _planner(resolved: Resolved, ledger: Ledger) -> Planner:
+    request, family = resolved.request, resolved.family
+    spec = request.spec
+    return Planner(
+        ledger,
+        make_suggester(spec, request.seed, default_params(spec, family.complete({}))),
+        total=spec.search.trials,
+        lag=spec.search.lag,
+        complete=lambda params: family.complete(spec.configuration(params)),
+        key_of=lambda config: trial_key(
+            family, config, resolved.split, request.seed, resolved.metrics
+        ),
+        retry_errors=request.retry_errors,
+    )

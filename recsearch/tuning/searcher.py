@@ -1,0 +1,54 @@
+"""Ray's view of our planner: it asks for trials, we answer from the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from recsearch.planner import Planner, Wait
+
+
+class PlannedSearcher(Searcher):
+    """Hands out the planner's trials.
+
+    It keeps no state of its own: what has been suggested and observed stands in the journal, from
+    which a resumed run rebuilds the planner.
+    """
+
+    def __init__(self, planner: Planner):
+        super().__init__()
+        self._planner = planner
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Accept Ray's defaults; the objective is the search file's."""
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial; None while it depends on results that are still to come."""
+        planned = self._planner.next()
+        if planned is None:
+            return Searcher.FINISHED
+        if isinstance(planned, Wait):
+            return None
+        return {"trial": planned.number, "config": planned.config, "key": planned.key}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: results reach the planner through the journal."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing to keep: Ray would pickle it."""
+        return {}
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save."""

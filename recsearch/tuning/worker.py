@@ -1,0 +1,143 @@
+"""The Ray actor that runs one trial after another: a thin shell around `recsearch.trial`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Trainable
+
+from recsearch.data import Split
+from recsearch.models import Family, resolve
+from recsearch.run import RunPaths, write_atomic
+from recsearch.stopping import StopRule
+from recsearch.store import Store
+from recsearch.threads import use_one_thread
+from recsearch.trial import EpochResult, TrialPlan, bias_fallback, run_trial
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What all trials of a run share, beside the split."""
+
+    model: str
+    seed: int
+    max_epochs: int
+    stop: StopRule
+    objective: str
+    metrics: tuple[str, ...]
+    retention: str
+    run_id: str
+    run_root: str
+    store_url: str
+    about: Mapping[str, Any]
+
+    def plan(self, number: int, config: Mapping[str, Any], key: str) -> TrialPlan:
+        """The plan of one trial."""
+        return TrialPlan(
+            number=number,
+            config=config,
+            key=key,
+            seed=self.seed,
+            max_epochs=self.max_epochs,
+            stop=self.stop,
+            objective=self.objective,
+            metrics=self.metrics,
+            retention=self.retention,
+            run_id=self.run_id,
+            about=self.about,
+        )
+
+
+class TrialWorker(Trainable):
+    """Runs trials; reused from trial to trial, so that data and libraries are loaded once."""
+
+    def setup(self, config: dict[str, Any], split: Split, shared: WorkerSetup) -> None:
+        """Open the store and begin the first trial."""
+        use_one_thread()
+        self._split = split
+        self._shared = shared
+        self._family: Family = resolve(shared.model)
+        self._store = Store.open(shared.store_url)
+        self._fallback = bias_fallback(split) if self._family.predicts_ratings else None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial in the same process."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run one epoch. An error becomes a result: it ends this trial and no other."""
+        try:
+            result = next(self._epochs)
+        except Exception as err:  # noqa: BLE001 - whatever a model raises is that trial's error
+            self._log.error("trial %d failed\n%s", self._plan.number, traceback.format_exc())
+            return _report(error={"kind": type(err).__name__, "message": str(err)})
+        self._epoch = result.epoch
+        self._log.info(_line(result, self._plan.objective))
+        return _report(outcome=asdict(result))
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Give Ray a pointer into the store, never the weights."""
+        pointer = {"store": self._shared.store_url, "key": self._plan.key, "epoch": self._epoch}
+        write_atomic(Path(checkpoint_dir) / "ref.json", pointer)
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Nothing to do: a trial finds its own epochs in the store."""
+
+    def cleanup(self) -> None:
+        """Close the store and the logs."""
+        self._store.close()
+        _close(self._log)
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._plan = self._shared.plan(config["trial"], config["config"], config["key"])
+        self._epoch = 0
+        self._log = _open_logs(RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
+        self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
+        self._epochs: Iterator[EpochResult] = run_trial(
+            self._plan, self._family, self._split, self._store, self._fallback
+        )
+
+
+def _report(**content: Any) -> dict[str, Any]:
+    """One string, so that Ray neither flattens nor interprets what is in it."""
+    return {"report": json.dumps(content)}
+
+
+def _line(result: EpochResult, objective: str) -> str:
+    source = " (from the store)" if result.cached else ""
+    return (
+        f"epoch {result.epoch}: {objective} {result.metrics[objective]:.6f}, "
+        f"train {result.train_s:.3f} s, evaluate {result.eval_s:.3f} s, "
+        f"save {result.save_s:.3f} s{source}"
+    )
+
+
+def _open_logs(folder: Path) -> logging.Logger:
+    """Log a trial to ``out.log``, and its errors to ``err.log``; both are appended to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = logging.getLogger("recsearch.worker")
+    _close(log)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    form = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    for name, level in (("out.log", logging.INFO), ("err.log", logging.WARNING)):
+        handler = logging.FileHandler(folder / name, delay=True, encoding="utf-8")
+        handler.setLevel(level)
+        handler.setFormatter(form)
+        log.addHandler(handler)
+    return log
+
+
+def _close(log: logging.Logger) -> None:
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()

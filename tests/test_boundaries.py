@@ -1,0 +1,142 @@
+"""The import table of docs/architecture.md, enforced on the source and on what really loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FORBIDDEN: dict[str, tuple[str, ...]] = {
+    "recsearch/store": (
+        "ray", "lenskit", "torch", "recsearch.models", "recsearch.data", "recsearch.evaluation",
+        "recsearch.tuning", "recsearch.trial", "recsearch.run", "recsearch.cli", "analysis",
+    ),
+    "recsearch/data": (
+        "ray", "torch", "recsearch.models", "recsearch.store", "recsearch.evaluation",
+        "recsearch.tuning", "recsearch.trial", "recsearch.run", "analysis",
+    ),
+    "recsearch/evaluation": (
+        "ray", "lenskit", "torch", "recsearch.models", "recsearch.store", "recsearch.tuning",
+        "recsearch.trial", "recsearch.run", "analysis",
+    ),
+    "recsearch/models": (
+        "ray", "recsearch.store", "recsearch.tuning", "recsearch.trial", "recsearch.run",
+        "analysis",
+    ),
+    "recsearch/suggest": ("ray", "lenskit", "torch", "recsearch.tuning", "recsearch.run"),
+    "analysis": (
+        "ray", "torch", "lenskit", "recsearch.tuning", "recsearch.models", "recsearch.data",
+    ),
+}  # fmt: skip
+"""Room to the modules that nothing in it may import."""
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module imported by a file, and whether at module level (as it runs on import)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    inside = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) not in inside
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, id(node) not in inside
+
+
+def sources() -> list[Path]:
+    return sorted([*ROOT.glob("recsearch/**/*.py"), *ROOT.glob("analysis/**/*.py")])
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_import_only_what_they_may(room: str) -> None:
+    files = sorted((ROOT / room).glob("**/*.py"))
+    assert files
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in files
+        for module, _ in imports(path)
+        if any(within(module, name) for name in FORBIDDEN[room])
+    ]
+    assert wrong == []
+
+
+def test_only_tuning_imports_ray() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if "recsearch/tuning/" not in path.as_posix()
+        and any(within(module, "ray") for module, _ in imports(path))
+    ]
+    assert wrong == []
+
+
+def test_lenskit_and_torch_stay_in_models_and_data() -> None:
+    allowed = ("recsearch/models/", "recsearch/data/")
+    wrong = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in sources()
+        if not any(room in path.as_posix() for room in allowed)
+        for module, at_top in imports(path)
+        if at_top and (within(module, "lenskit") or within(module, "torch"))
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_the_command_line() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if "recsearch/cli/" not in path.as_posix()
+        and path.name != "__main__.py"
+        and any(within(module, "recsearch.cli") for module, _ in imports(path))
+    ]
+    assert wrong == []
+
+
+def test_nothing_reads_code_from_disk_or_network() -> None:
+    banned = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
+    wrong = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in sources()
+        for module, _ in imports(path)
+        if module.partition(".")[0] in banned
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["store", "--help"]])
+def test_help_loads_neither_ray_nor_torch_nor_lenskit(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from recsearch.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'ray', 'torch', 'lenskit', 'matplotlib', 'pandas', 'hyperopt'}\n"
+        "loaded = heavy & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsearch.evaluation import parse
+from recsearch.identity import digest
+from recsearch.journal import Journal
+from recsearch.ledger import Ledger
+from recsearch.planner import PlannedTrial, Planner, Wait
+from recsearch.record import Record
+from recsearch.suggest import Observation, Suggestion
+
+
+class Memory:
+    """Suggests the number of the trial and remembers what it was shown."""
+
+    def __init__(self, total: int | None = None):
+        self.total = total
+        self.shown: dict[int, tuple[list[Observation], list[dict[str, Any]]]] = {}
+
+    def suggest(
+        self, number: int, observed: Sequence[Observation], pending: Sequence[dict[str, Any]]
+    ) -> Suggestion:
+        self.shown[number] = (list(observed), list(pending))
+        return Suggestion({"x": number}, "tpe")
+
+
+class Desk:
+    def __init__(self, folder: Path, *, total: int = 4, lag: int = 2, grid: int | None = None,
+                 retry_errors: bool = False):  # fmt: skip
+        self.journal = Journal(folder / "j")
+        self.record = Record.replay(parse("RMSE"), self.journal.events)
+        self.ledger = Ledger(self.journal, self.record, lag=lag)
+        self.memory = Memory(grid)
+        self.planner = Planner(
+            self.ledger,
+            self.memory,
+            total=total,
+            lag=lag,
+            complete=lambda params: {**params, "filled": True},
+            key_of=lambda config: digest(dict(config)),
+            retry_errors=retry_errors,
+        )
+
+    def end(self, number: int, value: float | None, state: str = "done") -> None:
+        self.ledger.started(number)
+        if value is not None:
+            self.ledger.write("epoch", trial=number, epoch=1, metrics={"RMSE": value})
+        if state == "error":
+            self.ledger.failed(number, "E", "")
+        else:
+            self.ledger.write("done", trial=number, epoch=1, reason="one_shot")
+
+    def next_number(self) -> int:
+        planned = self.planner.next()
+        assert isinstance(planned, PlannedTrial)
+        return planned.number
+
+
+def test_trials_are_numbered_completed_and_addressed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    planned = desk.planner.next()
+    assert planned == PlannedTrial(
+        1, {"x": 1, "filled": True}, digest({"x": 1, "filled": True})
+    )
+
+
+def test_a_suggestion_sees_results_lag_back_and_the_rest_as_pending(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, lag=2)
+    assert [desk.next_number(), desk.next_number()] == [1, 2]
+    assert isinstance(desk.planner.next(), Wait)
+    desk.end(2, 0.8)
+    assert isinstance(desk.planner.next(), Wait), "trial 3 depends on trial 1, not on trial 2"
+    desk.end(1, 0.9)
+    assert desk.next_number() == 3
+    assert desk.memory.shown[3] == ([Observation(1, {"x": 1}, 0.9)], [{"x": 2}])
+
+
+def test_an_error_is_observed_as_no_value(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, lag=1)
+    desk.next_number()
+    desk.end(1, 0.5, "error")
+    desk.next_number()
+    assert desk.memory.shown[2] == ([Observation(1, {"x": 1}, None)], [])
+
+
+@pytest.mark.parametrize(("total", "grid", "expected"), [(3, None, 3), (9, 2, 2), (2, 9, 2)])
+def test_the_total_ends_the_plan(
+    tmp_path: Path, total: int, grid: int | None, expected: int
+) -> None:
+    desk = Desk(tmp_path, total=total, grid=grid, lag=1)
+    for number in range(1, expected + 1):
+        assert not desk.planner.nothing_left
+        assert desk.next_number() == number
+        desk.end(number, 0.5)
+    assert desk.planner.next() is None
+    assert desk.planner.nothing_left
+    assert desk.planner.total == expected
+
+
+def test_a_resumed_plan_takes_up_unfinished_trials_first_and_counts_in_total(
+    tmp_path: Path,
+) -> None:
+    first = Desk(tmp_path, total=4, lag=2)
+    first.next_number()
+    first.next_number()
+    first.end(1, 0.9)
+    first.next_number()
+    first.journal.close()
+    again = Desk(tmp_path, total=4, lag=2)
+    assert [again.next_number(), again.next_number()] == [2, 3]
+    again.end(2, 0.8)
+    assert again.next_number() == 4
+    assert again.memory.shown[4][0] == [
+        Observation(1, {"x": 1}, 0.9), Observation(2, {"x": 2}, 0.8)
+    ]  # fmt: skip
+    assert again.planner.next() is None
+
+
+def test_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:
+    first = Desk(tmp_path, total=1)
+    first.next_number()
+    first.end(1, None, "error")
+    first.journal.close()
+    silent = Desk(tmp_path, total=1)
+    assert silent.planner.nothing_left
+    silent.journal.close()
+    assert Desk(tmp_path, total=1, retry_errors=True).next_number() == 1
