@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recsearch.record import EpochRow, Record, TrialView, best_row
+from recsearch.record import Record, TrialView, best_row
 
 SHOWN_TRIALS = 8
 PLAIN_LINES = 20
@@ -38,30 +38,27 @@ class SilentDisplay:
 
 
 class PlainDisplay(SilentDisplay):
-    """A line per improvement and about twenty progress lines, whatever the number of trials."""
+    """About twenty lines, whatever the number of trials, beside one at each start."""
 
     def __init__(self, console: Console):
         self._console = console
-        self._best: EpochRow | None = None
         self._finished = 0
+        self._step = 1
 
     def begin(self, record: Record, total: int) -> None:
         """Say what is resumed and what is to come."""
         self._clock = Clock(record, total)
         self._step = max(1, total // PLAIN_LINES)
         self._finished = len(_finished(record))
-        best = record.best()
-        self._best = best[1] if best else None
         self._line(f"{total} trials, {self._finished} finished before")
 
     def update(self, record: Record) -> None:
-        """Print a line at an improvement between progress lines, and at every n-th trial."""
-        best, finished = record.best(), len(_finished(record))
+        """Print a line at every n-th finished trial, and at the last."""
+        finished = len(_finished(record))
         if finished >= self._finished + self._step or (
             finished == self._clock.total > self._finished
         ):
             self._finished = finished
-            self._best = best[1] if best else None
             self._line(summary(record, self._clock))
 
     def _line(self, text: str) -> None:

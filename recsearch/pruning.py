@@ -44,8 +44,9 @@ class NoPruning:
 
     def keep(
         self, history: Sequence[float], peers: Sequence[Sequence[float]], direction: str
-    ) -> bool:  # noqa: ARG002 - the protocol
+    ) -> bool:
         """Always."""
+        del history, peers, direction
         return True
 
 
@@ -162,7 +163,9 @@ def _worse(value: float, other: float, direction: str) -> bool:
 
 def _whole(key: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(f"scheduler.{key} = {value!r}: expected a whole number from {least}.")
+        raise SpecError(
+            f"search.scheduler_options.{key} = {value!r}: expected a whole number from {least}."
+        )
 
 
 _RULES: Mapping[str, type[Asha | Median | NoPruning]] = {
@@ -180,7 +183,7 @@ def parse_scheduler(name: str, options: Mapping[str, Any], max_epochs: int) -> R
     """
     if name not in _RULES:
         raise SpecError(
-            f"scheduler = {name!r}: expected one of {', '.join(sorted(_RULES))}.",
+            f"search.scheduler = {name!r}: expected one of {', '.join(sorted(_RULES))}.",
             hint='For example scheduler = "asha".',
         )
     rule = _RULES[name]
@@ -189,7 +192,8 @@ def parse_scheduler(name: str, options: Mapping[str, Any], max_epochs: int) -> R
         if key not in valid:
             near = difflib.get_close_matches(key, valid, n=1)
             raise SpecError(
-                f"scheduler.{key}: {name} has no such option; it has {', '.join(valid) or 'none'}.",
+                f"search.scheduler_options.{key}: {name} has no such option; it has "
+                f"{', '.join(valid) or 'none'}.",
                 hint=f"Did you mean {near[0]}?" if near else None,
             )
     return rule(**options, **({"max_epochs": max_epochs} if rule is Asha else {}))

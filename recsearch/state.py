@@ -20,10 +20,13 @@ class Part:
         tensors: Name to array. Any numeric or boolean dtype, little endian; strings are
             fixed-width unicode (``<U``). Never object arrays.
         values: JSON-serialisable counters and settings (random generator states, step counts).
+        constant: The arrays are the same in every epoch of a trial (vocabularies, biases). They
+            are stored apart from what changes, so that dropping an epoch frees all its own bytes.
     """
 
     tensors: Mapping[str, np.ndarray]
     values: Mapping[str, Json] = field(default_factory=dict)
+    constant: bool = False
 
 
 State: TypeAlias = Mapping[str, Part]

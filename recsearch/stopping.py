@@ -33,8 +33,9 @@ class NoStop:
 
     name: ClassVar[str] = "none"
 
-    def stop(self, values: Sequence[float], direction: str) -> bool:  # noqa: ARG002 - the protocol
+    def stop(self, values: Sequence[float], direction: str) -> bool:
         """Never."""
+        del values, direction
         return False
 
 
@@ -66,15 +67,17 @@ class Plateau:
     name: ClassVar[str] = "plateau"
 
     def __post_init__(self) -> None:
-        for key in ("patience", "grace"):
+        for key, least in (("patience", 1), ("grace", 0)):
             value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SpecError(f"stop.{key} = {value!r}: expected a whole number from 1.")
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise SpecError(
+                    f"search.stop.{key} = {value!r}: expected a whole number from {least}."
+                )
         value = self.min_improvement
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise SpecError(
-                f"stop.min_improvement = {value!r}: expected a number from 0 to below 1, such as "
-                "0.005 for half a percent."
+                f"search.stop.min_improvement = {value!r}: expected a number from 0, such as 0.005 "
+                "for half a percent."
             )
 
     def stop(self, values: Sequence[float], direction: str) -> bool:
@@ -116,7 +119,7 @@ def parse_stop(table: Mapping[str, Any]) -> StopRule:
     name = options.pop("rule", None)
     if name not in _RULES:
         raise SpecError(
-            f"stop.rule = {name!r}: expected one of {', '.join(sorted(_RULES))}.",
+            f"search.stop.rule = {name!r}: expected one of {', '.join(sorted(_RULES))}.",
             hint='For example stop = { rule = "plateau", patience = 3 }.',
         )
     rule = _RULES[name]
@@ -125,7 +128,7 @@ def parse_stop(table: Mapping[str, Any]) -> StopRule:
         if key not in valid:
             near = difflib.get_close_matches(key, valid, n=1)
             raise SpecError(
-                f"stop.{key}: the rule {name} has no such key; it has "
+                f"search.stop.{key}: the rule {name} has no such key; it has "
                 f"{', '.join(valid) or 'none'}.",
                 hint=f"Did you mean {near[0]}?" if near else None,
             )

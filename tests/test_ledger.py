@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,16 @@ from recsearch.evaluation import parse
 from recsearch.journal import Journal, read_events
 from recsearch.ledger import Ledger
 from recsearch.record import EpochRow, Record, TrialView
+
+
+OPEN: list[Journal] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_journals() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 class Spy:
@@ -45,6 +55,7 @@ class Desk:
         self.path = folder / "j"
         self.bests: list[tuple[int, int]] = []
         self.journal = Journal(self.path)
+        OPEN.append(self.journal)
         record = Record.replay(parse("RMSE"), self.journal.events)
         self.ledger = Ledger(self.journal, record, lag=lag, on_best=self.note)
 

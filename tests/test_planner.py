@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,16 @@ from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial, Planner, Wait
 from recsearch.record import Record
 from recsearch.suggest import Observation, Suggestion
+
+
+OPEN: list[Journal] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_journals() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 class Memory:
@@ -33,6 +43,7 @@ class Desk:
     def __init__(self, folder: Path, *, total: int = 4, lag: int = 2, grid: int | None = None,
                  retry_errors: bool = False):  # fmt: skip
         self.journal = Journal(folder / "j")
+        OPEN.append(self.journal)
         self.record = Record.replay(parse("RMSE"), self.journal.events)
         self.ledger = Ledger(self.journal, self.record, lag=lag)
         self.memory = Memory(grid)

@@ -12,7 +12,7 @@ from recsearch.cli.options import json_option, run_path
 from recsearch.errors import DataNotFoundError, UsageError
 
 
-class EpochChoice(click.ParamType):
+class EpochChoice(click.ParamType):  # type: ignore[type-arg]
     """A 1-based epoch number, ``best`` or ``last``."""
 
     name = "N|best|last"

@@ -294,9 +294,8 @@ def _print_json(content: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: both become null."""
     if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return None  # JSON has no NaN and no infinity
     if isinstance(value, Mapping):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield file
     except DAMAGE as error:
         raise DataError(
-            f"{path} cannot be read as a zip file: {error or type(error).__name__}",
+            f"{path} cannot be read as a zip file: {str(error) or type(error).__name__}",
             hint=f"Remove it and fetch it again: rm {path}",
         ) from error
 

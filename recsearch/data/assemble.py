@@ -41,6 +41,8 @@ def assemble(
     """Number users and items, check every row, sort, and work out the identity.
 
     Args:
+        source: Where the rows came from.
+        columns: The rows, in the order of the file.
         limits: Lowest and highest rating allowed, or None.
         where: Names a row of the file in errors.
 
@@ -84,9 +86,7 @@ def identified(
 ) -> Ratings:
     """Ratings of columns that already satisfy the invariants of :class:`Ratings`."""
     dataset_id = content_id(user_ids, item_ids, users, items, values, times)
-    return Ratings(
-        source, dataset_id, user_ids, item_ids, titles, users, items, values, times
-    )
+    return Ratings(source, dataset_id, user_ids, item_ids, titles, users, items, values, times)
 
 
 def content_id(

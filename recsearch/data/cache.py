@@ -34,7 +34,7 @@ def recall(key: str, source: Source) -> Ratings | None:
         source: What the caller knows about their origin; not part of the cache.
     """
     try:
-        with np.load(_path(key), allow_pickle=False) as stored:
+        with _path(key).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         told = arrays.pop("hash").tobytes().decode()
         dataset_id = arrays.pop("dataset_id").tobytes().decode()

@@ -68,7 +68,9 @@ class Entry:
     split: SplitSpec = field(default_factory=SplitSpec)
 
 
-def _old(stem: str, sha256: str | None, folder: str | None = None, code: str = "latin-1") -> Archive:
+def _old(
+    stem: str, sha256: str | None, folder: str | None = None, code: str = "latin-1"
+) -> Archive:
     folder = folder or stem
     url = f"{GROUPLENS}{stem}.zip"
     return Archive(f"{stem}.zip", folder, url, sha256, "ratings.dat", "movies.dat", code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import queue
 import tempfile
 import threading
@@ -20,7 +21,7 @@ MAX_BYTES = 2 << 30
 BLOCK = 1 << 20
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """The server cannot be reached, or does not have the file."""
 
 
@@ -28,10 +29,12 @@ def download(url: str, target: Path, sha256: str | None) -> None:
     """Fetch ``url`` into ``target``, which appears only whole and checked.
 
     Args:
+        url: Where the file is published.
+        target: Where to put it; its folder is made.
         sha256: What the file must hash to; None accepts any.
 
     Raises:
-        Unreachable: no answer within ``OPEN_SECONDS``, or an HTTP error.
+        UnreachableError: no answer within ``OPEN_SECONDS``, or an HTTP error.
         DataError: the answer is cut short, too long, or has another digest; nothing is kept.
     """
     response = _opened(url)
@@ -68,16 +71,16 @@ def _opened(url: str) -> Any:
         request = urllib.request.Request(url, headers={"User-Agent": f"recsearch/{__version__}"})  # noqa: S310 - the URL is from the catalogue
         try:
             answers.put(opener.open(request, timeout=READ_SECONDS))
-        except (OSError, ValueError) as error:  # URLError and HTTPException's kin are OSErrors
+        except (OSError, ValueError, http.client.HTTPException) as error:
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True, name="recsearch-download").start()
     try:
         answer = answers.get(timeout=OPEN_SECONDS)
     except queue.Empty:
-        raise Unreachable(f"no answer within {OPEN_SECONDS:g} seconds") from None
+        raise UnreachableError(f"no answer within {OPEN_SECONDS:g} seconds") from None
     if isinstance(answer, Exception):
-        raise Unreachable(str(getattr(answer, "reason", None) or answer)) from answer
+        raise UnreachableError(str(getattr(answer, "reason", None) or answer)) from answer
     return answer
 
 
@@ -93,7 +96,7 @@ def _copied(url: str, response: Any, file: IO[bytes]) -> str:
                 raise DataError(f"{url} was refused: it is longer than {MAX_BYTES} bytes")
             sha.update(block)
             file.write(block)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{url} broke off after {size} bytes: {error}") from error
     if announced is not None and announced.isdecimal() and int(announced) != size:
         raise DataError(f"{url} broke off: {size} of {announced} bytes arrived; nothing was kept")

@@ -12,7 +12,6 @@ from recsearch.data.catalogue import Archive, Entry
 from recsearch.errors import DataError, DataNotFoundError
 
 PROJECT = Path(__file__).resolve().parents[2]
-DEMO_COMMAND = "make search-als-demo"
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,12 @@ class Found:
     path: Path
     sha256: str
     unpacked: bool
+
+    def official(self, archive: Archive) -> bool | None:
+        """Whether the digest is the official one; None when no official digest is known."""
+        if self.unpacked:
+            return False
+        return None if archive.sha256 is None else self.sha256 == archive.sha256
 
 
 def search_path() -> list[Path]:
@@ -81,15 +86,18 @@ def ensure(entry: Entry, *, allow_download: bool = True) -> Found:
     if found is not None:
         return found
     if not allow_download:
-        raise _absent(entry, archive, "downloading was not asked for")
+        raise _absent(
+            entry, archive, "was not to be downloaded", f"recsearch data fetch {entry.name}"
+        )
     # Imported here: ssl and http cost time that a start with the data at hand need not pay.
-    from recsearch.data.download import Unreachable, download
+    from recsearch.data.download import UnreachableError, download
 
     target = download_folder() / archive.file
     try:
         download(archive.url, target, archive.sha256)
-    except Unreachable as error:
-        raise _absent(entry, archive, f"downloading failed ({error})") from error
+    except UnreachableError as error:
+        demo = "To search on generated ratings instead: make search-als-demo"
+        raise _absent(entry, archive, f"downloading failed ({error})", demo) from error
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error}") from error
     return Found(target, file_sha256(target), unpacked=False)
@@ -113,10 +121,10 @@ def _folder_sha256(path: Path, archive: Archive) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def _absent(entry: Entry, archive: Archive, why: str) -> DataNotFoundError:
+def _absent(entry: Entry, archive: Archive, why: str, hint: str) -> DataNotFoundError:
     return DataNotFoundError(
         f"{entry.title} is not on this machine and {why}: {archive.url}. Put the file at "
         f"{Path('data') / archive.file} or {download_folder() / archive.file}, or name its folder "
         "in RECSEARCH_DATA",
-        hint=f"To search on generated ratings instead: {DEMO_COMMAND}",
+        hint=hint,
     )

@@ -33,14 +33,11 @@ def movielens_source(entry: Entry, archive: Archive, found: Found) -> Source:
         DataError: the archive is hostile or incomplete.
     """
     notes: list[str] = []
-    official: bool | None = False
+    official = found.official(archive)
     if found.unpacked:
-        notes.append(
-            f"read from an unpacked folder, so it cannot be compared with the official {archive.file}"
-        )
+        notes.append(f"read from an unpacked folder, not compared with the official {archive.file}")
     else:
         names = check_archive(found.path, archive)
-        official = None if archive.sha256 is None else found.sha256 == archive.sha256
         if official is False:
             notes.append(
                 f"{archive.file} is not the official archive of {entry.title}: its SHA-256 is "
@@ -115,9 +112,9 @@ def _ratings(path: Path, archive: Archive) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pandas, about which parser it chose
             return load_movielens_df(path)
-    except Exception as error:  # noqa: BLE001 - whatever hostile bytes make pandas or zipfile raise
+    except Exception as error:  # whatever hostile bytes make pandas or zipfile raise
         raise DataError(
-            f"{path}: {archive.ratings} cannot be read: {error or type(error).__name__}",
+            f"{path}: {archive.ratings} cannot be read: {str(error) or type(error).__name__}",
             hint=f"Remove it and fetch it again: rm {path}",
         ) from error
 
@@ -128,7 +125,7 @@ def _movies(found: Found, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
     try:
         pairs = list(_pairs(text, archive.movies))
         ids = np.array([int(item) for item, _ in pairs], dtype=np.int64)
-    except (ValueError, OverflowError, csv.Error) as error:
+    except (ValueError, KeyError, OverflowError, csv.Error) as error:
         raise DataError(f"{found.path}: {archive.movies} cannot be read: {error}") from error
     return ids, np.array([title for _, title in pairs], dtype=np.str_)
 
@@ -136,10 +133,12 @@ def _movies(found: Found, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
 def _pairs(text: str, member: str) -> Iterable[tuple[str, str]]:
     if member.endswith(".csv"):
         for row in csv.DictReader(io.StringIO(text)):
-            yield row["movieId"], row["title"]
+            yield row["movieId"], row["title"] or ""
         return
     mark = "::" if member.endswith(".dat") else "|"
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines would also split at U+0085, a Latin-1 letter's byte
+        if not line:
+            continue
         item, _, rest = line.partition(mark)
         yield item, rest.rpartition(mark)[0] if mark == "::" else rest.partition(mark)[0]
 

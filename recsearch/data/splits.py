@@ -78,7 +78,9 @@ def _crossfold_users(ratings: Ratings, spec: SplitSpec, part: int) -> np.ndarray
     counts = np.diff(starts)
     picked: list[np.ndarray] = []
     for members in np.array_split(dealt, spec.folds)[: part + 1]:
-        picked = [picker.choice(counts[u], spec.holdout, replace=False) + starts[u] for u in members]
+        picked = [
+            picker.choice(counts[u], spec.holdout, replace=False) + starts[u] for u in members
+        ]
     return np.sort(np.concatenate(picked))
 
 

@@ -146,7 +146,7 @@ def _recall(draws: Draws, k: int | None) -> np.ndarray:
 
 
 def _average_precision(draws: Draws, k: int | None) -> np.ndarray:
-    """The item at rank r is relevant with R / N; then (r - 1)(R - 1) / (N - 1) others precede it."""
+    """Rank r is relevant with R / N; then (r - 1)(R - 1) / (N - 1) relevant ones precede it."""
     length = _length(draws, k)
     harmonic = _harmonic(length)
     others = _ratio(draws.relevant - 1, draws.candidates - 1)

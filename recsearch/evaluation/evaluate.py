@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from recsearch.errors import DataError, UsageError
 from recsearch.evaluation.metrics import Metric, parse
 from recsearch.evaluation.ranking import ranking_values
-from recsearch.evaluation.ranks import HeldoutRanks, rank_block, ragged
+from recsearch.evaluation.ranks import HeldoutRanks, ragged, rank_block
 from recsearch.evaluation.rating import (
     PredictionErrors,
     prediction_errors,
@@ -20,7 +21,7 @@ from recsearch.evaluation.rating import (
 )
 
 if TYPE_CHECKING:
-    from recsearch.data import Split
+    from recsearch.data import Interactions, Split
 
 Scores: TypeAlias = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 """User numbers and item numbers (None: all) to a float32 block; NaN where there is no score."""
@@ -32,8 +33,25 @@ RATING_USERS = 256
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    lists: HeldoutRanks | None
-    errors: PredictionErrors | None
+    """What metrics are computed from; parts that no metric asked for are zeros."""
+
+    held: Interactions
+    lists: HeldoutRanks
+    predictions: np.ndarray
+
+    @cached_property
+    def errors(self) -> PredictionErrors:
+        return prediction_errors(self.held.indptr, self.held.values, self.predictions)
+
+    def values(self, metric: Metric) -> np.ndarray:
+        if metric.kind == "ranking":
+            return ranking_values(metric, self.lists)
+        return rating_values(metric, self.errors)
+
+    def mean(self, metric: Metric) -> float:
+        if metric.kind == "ranking":
+            return float(ranking_values(metric, self.lists).mean())
+        return rating_mean(metric, self.errors)
 
 
 def evaluate(
@@ -67,7 +85,7 @@ def evaluate(
     """
     parsed = [parse(name) for name in metrics]
     measured = _measure(scores, split, parsed, fallback, block_bytes)
-    return {metric.name: _mean(metric, measured) for metric in parsed}
+    return {metric.name: measured.mean(metric) for metric in parsed}
 
 
 def per_user(
@@ -85,21 +103,7 @@ def per_user(
     """
     parsed = [parse(name) for name in metrics]
     measured = _measure(scores, split, parsed, fallback, block_bytes)
-    return {metric.name: _values(metric, measured) for metric in parsed}
-
-
-def _values(metric: Metric, measured: _Measured) -> np.ndarray:
-    if metric.kind == "ranking":
-        assert measured.lists is not None  # noqa: S101 - narrowed for the type checker
-        return ranking_values(metric, measured.lists)
-    assert measured.errors is not None  # noqa: S101 - narrowed for the type checker
-    return rating_values(metric, measured.errors)
-
-
-def _mean(metric: Metric, measured: _Measured) -> float:
-    if metric.kind == "rating" and measured.errors is not None:
-        return rating_mean(metric, measured.errors)
-    return float(_values(metric, measured).mean())
+    return {metric.name: measured.values(metric) for metric in parsed}
 
 
 def _measure(
@@ -109,33 +113,37 @@ def _measure(
     fallback: Scores | None,
     block_bytes: int,
 ) -> _Measured:
+    _check(split)
     rank = any(metric.kind == "ranking" for metric in metrics)
     predict = any(metric.kind == "rating" for metric in metrics)
     held = split.heldout
-    if len(split.eval_users) == 0 or np.any(np.diff(held.indptr) == 0):
-        raise DataError(
-            "Nothing to evaluate: every evaluation user needs at least one held-out rating, but "
-            f"{np.count_nonzero(np.diff(held.indptr) == 0)} of {len(split.eval_users)} have none."
-        )
-    ranks = np.zeros(len(held.items) if rank else 0, dtype=np.int64)
+    ranks = np.zeros(len(held.items), dtype=np.int64)
     lengths = np.zeros(len(split.eval_users), dtype=np.int64)
-    predictions = np.zeros(len(held.items) if predict else 0, dtype=np.float32)
-    if rank or predict:
-        for block in _blocks(split, block_bytes, None if rank else RATING_USERS):
-            needed = None if rank else np.unique(block.items)
-            found = _scored(scores, block.users, needed, split.n_items)
-            if predict:
-                predictions[block.span] = _gather(found, block, needed)
-            if rank:
-                train = _training_rows(split, block.users)
-                ranks[block.span], lengths[block.rows] = rank_block(
-                    found, *train, block.indptr, block.items
-                )
-    errors = None
+    predictions = np.zeros(len(held.items), dtype=np.float32)
+    for block in _blocks(split, block_bytes, None if rank else RATING_USERS):
+        if not (rank or predict):
+            break
+        needed = None if rank else np.unique(block.items)
+        found = _scored(scores, block.users, needed, split.n_items)
+        if predict:
+            predictions[block.span] = _gather(found, block, needed)
+        if rank:
+            ranks[block.span], lengths[block.rows] = rank_block(
+                found, *_training_rows(split, block.users), block.indptr, block.items
+            )
     if predict:
         _fill(predictions, split, fallback, block_bytes)
-        errors = prediction_errors(held.indptr, held.values, predictions)
-    return _Measured(HeldoutRanks(held.indptr, ranks, lengths) if rank else None, errors)
+    return _Measured(held, HeldoutRanks(held.indptr, ranks, lengths), predictions)
+
+
+def _check(split: Split) -> None:
+    without = np.count_nonzero(np.diff(split.heldout.indptr) == 0)
+    if without or len(split.eval_users) == 0:
+        raise DataError(
+            f"Split {split.split_id[:12]}, part {split.part}: nothing to evaluate on. Every "
+            "evaluation user needs at least one held-out rating, but "
+            f"{without} of {len(split.eval_users)} have none."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +194,7 @@ def _training_rows(split: Split, users: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.concatenate(([0], np.cumsum(counts))), items[where]
 
 
-def _fill(
-    predictions: np.ndarray, split: Split, fallback: Scores | None, block_bytes: int
-) -> None:
+def _fill(predictions: np.ndarray, split: Split, fallback: Scores | None, block_bytes: int) -> None:
     """Replace NaN in ``predictions`` by what ``fallback`` predicts."""
     missing = np.isnan(predictions)
     if fallback is not None and missing.any():

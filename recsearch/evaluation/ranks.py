@@ -67,7 +67,7 @@ def rank_block(
     order = np.argsort(-counts, kind="stable")
     for rows in _tiles(order, n_items):
         tile = _candidates(scores, rows, train_indptr, train_items)
-        lengths[rows] = _count(tile == tile)  # noqa: PLR0124 - NaN differs from itself
+        lengths[rows] = _count(tile == tile)
         sorted_rows = int(np.searchsorted(-counts[rows], -SORT_ABOVE, side="left"))
         if sorted_rows:
             _rank_by_sorting(tile[:sorted_rows], rows, held_indptr, held_items, ranks)
@@ -87,7 +87,7 @@ def _candidates(
     """A copy of ``rows`` with NaN at training items, padded with NaN to whole 8-byte words."""
     n_items = scores.shape[1]
     tile = np.full((len(rows), -(-n_items // 8) * 8), np.nan, dtype=np.float32)
-    np.take(scores, rows, axis=0, out=tile[:, :n_items], mode="clip")
+    tile[:, :n_items] = scores[rows]
     at, where = ragged(indptr, rows)
     tile[at, items[where]] = np.nan
     return tile

@@ -105,17 +105,19 @@ def _as_pair(family: str, field: str, value: Any, absent: float) -> dict[str, An
 
 
 def _first_problem(err: ValidationError, config: Mapping[str, Any]) -> str:
-    problem = err.errors()[0]
-    words = [str(word) for word in problem["loc"]]
-    if words and words[0] in config:
-        value: Any = config[words[0]]
-        path = words[0]
-        for word in words[1:]:
-            if not isinstance(value, Mapping) or word not in value:
-                break
-            value, path = value[word], f"{path}.{word}"
-        return f"{path} = {value!r}: {problem['msg'].lower()}."
-    return f"{'.'.join(words)}: {problem['msg'].lower()}."
+    """The first field that does not fit: its path, its value, and what it may be instead."""
+    problems = err.errors()
+    field = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
+    # For a choice of types pydantic reports one problem each; the deepest are the most specific.
+    same = [problem for problem in problems if str(problem["loc"][:1]) == str((field,))]
+    depth = max((len(problem["loc"]) for problem in same), default=0)
+    same = [problem for problem in same if len(problem["loc"]) == depth] or problems[:1]
+    path, value = field, config.get(field)
+    for word in same[0]["loc"][1:]:
+        if isinstance(value, Mapping) and word in value:
+            path, value = f"{path}.{word}", value[word]
+    reasons = " or ".join(dict.fromkeys(problem["msg"].lower() for problem in same))
+    return f"{path} = {value!r}: {reasons}."
 
 
 def _check_finite(family: str, completed: Mapping[str, Any]) -> None:

@@ -56,7 +56,9 @@ class CustomFamily(Family):
         try:
             canonical_json(completed)
         except (TypeError, ValueError) as err:
-            raise UsageError(f"{self.name}: complete() returned a value without JSON form: {err}.")
+            raise UsageError(
+                f"{self.name}: complete() returned a value without JSON form: {err}."
+            ) from err
         return completed
 
     def create(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from lenskit.basic import BiasScorer, UserTrainingHistoryLookup
 from lenskit.basic.bias import BiasModel
 from lenskit.basic.candidates import TrainingItemsCandidateSelector
@@ -27,7 +28,7 @@ def topn_pipeline(
     bias: BiasModel | None = None,
     history: Interactions | None = None,
 ) -> Pipeline:
-    """LensKit's ``std:topn`` with a trained scorer, or ``std:topn-predict`` where ``bias`` is given.
+    """LensKit's ``std:topn`` with a trained scorer; with ``bias`` its ``std:topn-predict``.
 
     The candidate selector and the history lookup of these pipelines hold training data. Here the
     selector gets the item vocabulary; the lookup gets ``history``, or else passes queries on as
@@ -96,9 +97,7 @@ def _history_dataset(ids: EntityIds, history: Interactions) -> Dataset:
     builder = DatasetBuilder("history")
     builder.add_entities("user", ids.users)
     builder.add_entities("item", ids.items)
-    import pandas as pd
-
-    frame = pd.DataFrame(
+    table = pa.table(
         {
             "user_id": np.repeat(ids.users, np.diff(history.indptr)),
             "item_id": ids.items[history.items],
@@ -106,6 +105,6 @@ def _history_dataset(ids: EntityIds, history: Interactions) -> Dataset:
         }
     )
     builder.add_interactions(
-        "rating", frame, entities=["user", "item"], missing="error", default=True
+        "rating", table, entities=["user", "item"], missing="error", default=True
     )
     return builder.build()

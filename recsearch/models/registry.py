@@ -31,6 +31,7 @@ class FamilyEntry:
     adapter: str
 
     def __call__(self) -> Family:
+        """The family; the same object every time."""
         return _instance(self.adapter)
 
 
@@ -102,7 +103,8 @@ def _known(name: str) -> FamilyEntry | None:
 def _nearest(name: str) -> str:
     candidates = [form for entry in _ENTRIES for form in (entry.name, entry.class_path)]
     by_lower = {form.lower(): form for form in candidates}
-    found = difflib.get_close_matches(name.lower().replace(" ", ""), list(by_lower), n=2, cutoff=0.5)
+    wanted = name.lower().replace(" ", "")
+    found = difflib.get_close_matches(wanted, list(by_lower), n=2, cutoff=0.5)
     return f" Did you mean {' or '.join(by_lower[form] for form in found)}?" if found else ""
 
 

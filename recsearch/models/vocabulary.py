@@ -84,7 +84,7 @@ def need_part(state: State, name: str, family: str, tensors: Sequence[str] = ())
     part = state.get(name)
     if part is None:
         raise UsageError(
-            f"{family}: the checkpoint lacks the part {name!r}; it has {', '.join(state) or 'none'}."
+            f"{family}: the checkpoint lacks the part {name!r}; it has: {', '.join(state)}."
         )
     missing = [tensor for tensor in tensors if tensor not in part.tensors]
     if missing:

@@ -1,8 +1,8 @@
 """What every parameter domain is: a set of values with a distribution.
 
-Every domain maps the unit interval onto its values (`from_unit`) and back (`to_unit`), so a searcher
-needs to know nothing but the unit cube. Bounds are inclusive. A discrete domain divides the unit
-interval into one cell per value; the cell's width is the value's probability.
+Every domain maps the unit interval onto its values (`from_unit`) and back (`to_unit`), so a
+searcher needs to know nothing but the unit cube. Bounds are inclusive. A discrete domain divides
+the unit interval into one cell per value; the cell's width is the value's probability.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Domain(ABC):
 
     @abstractmethod
     def to_unit(self, value: Any) -> float:
-        """A point of [0, 1] that `from_unit` maps to ``value``: its cell's centre, or thereabouts."""
+        """A point of [0, 1] that `from_unit` maps to ``value``: about its cell's centre."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
@@ -89,9 +89,13 @@ class Domain(ABC):
 
     def describe(self) -> str:
         """The domain in words, such as ``log-uniform integer 4 … 512``."""
-        words = self._words()
-        clauses = [f"{name} = {' or '.join(map(show, allowed))}" for name, allowed in self.when]
-        return f"{words}, when {' and '.join(clauses)}" if clauses else words
+        return f"{self._words()}, when {self.condition_text}" if self.when else self._words()
+
+    @property
+    def condition_text(self) -> str:
+        """When the parameter takes part, such as ``loss = warp``; empty for always."""
+        clauses = (f"{name} = {' or '.join(map(show, allowed))}" for name, allowed in self.when)
+        return " and ".join(clauses)
 
     def extremes(self) -> tuple[Any, ...]:
         """The first and last value of a range; every value of a list."""

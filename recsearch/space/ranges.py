@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -25,7 +25,8 @@ class _Range(Domain):
 
     Attributes:
         low, high: smallest and largest value.
-        scale: ``uniform``, ``log`` (equal mass per factor) or ``pow2`` (equal mass per power of two).
+        scale: ``uniform``, ``log`` (equal mass per factor) or ``pow2`` (powers of two, all
+            equally likely).
         step: distance between values, from ``low`` on; uniform scale only.
         points: number of values of a grid search.
         grid: those values themselves; takes precedence over ``points``.
@@ -127,7 +128,7 @@ class _Range(Domain):
         if self.scale == "pow2":
             return round(math.log2(self.high / self.low)) + 1
         if self.step is not None:
-            return int((_decimal(self.high) - _decimal(self.low)) / _decimal(self.step)) + 1
+            return int((_exact(self.high) - _exact(self.low)) / _exact(self.step)) + 1
         return None
 
     @property
@@ -167,9 +168,9 @@ class _Range(Domain):
 
     def _along(self, fraction: float) -> Any:
         if self.scale == "log":
-            inside = self.low * (self.high / self.low) ** fraction
+            inside = self.low ** (1 - fraction) * self.high**fraction
         else:
-            inside = self.low + fraction * (self.high - self.low)
+            inside = self.low * (1 - fraction) + self.high * fraction
         return self._cast(min(max(inside, self.low), self.high))
 
     def _fraction(self, value: Any) -> float:
@@ -182,7 +183,7 @@ class _Range(Domain):
             return self._cast(math.ldexp(float(self.low), index))
         if self.step is None:
             return self._cast(self.low)
-        return self._cast(_decimal(self.low) + index * _decimal(self.step))
+        return self._cast(_exact(self.low) + index * _exact(self.step))
 
     def _index(self, value: Any) -> int:
         assert self.size is not None  # noqa: S101  # callers look at size first
@@ -191,7 +192,7 @@ class _Range(Domain):
         elif self.step is None:
             index = 0
         else:
-            index = round((_decimal(value) - _decimal(self.low)) / _decimal(self.step))
+            index = round((_exact(value) - _exact(self.low)) / _exact(self.step))
         return min(max(index, 0), self.size - 1)
 
     def _is_member_type(self, value: Any) -> bool:
@@ -247,7 +248,7 @@ class Int(_Range):
         if self.scale != "log":
             return int(super().from_unit(unit))
         left, right = self.low - 0.5, self.high + 0.5
-        return int(min(max(round(left * (right / left) ** unit), self.low), self.high))
+        return int(min(max(round(left ** (1 - unit) * right**unit), self.low), self.high))
 
     def to_unit(self, value: Any) -> float:
         """Inverse of `from_unit`."""
@@ -292,7 +293,6 @@ class Int(_Range):
         return round(value)
 
 
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, Decimal | int):
-        return Decimal(value)
-    return Decimal(repr(float(value)))
+def _exact(value: Any) -> Fraction:
+    """The decimal number that a search file writes: 0.1 is a tenth."""
+    return Fraction(value) if isinstance(value, int) else Fraction(repr(float(value)))

@@ -79,7 +79,7 @@ class Space(Mapping[str, Domain]):
         return True
 
     def validate(self, params: Params) -> None:
-        """Check that ``params`` has every parameter that takes part, inside its domain, and no other.
+        """Check that ``params`` has all parameters that take part, in their domains, and no other.
 
         Raises:
             UsageError: names the parameter, its value and what was expected.

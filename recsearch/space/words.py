@@ -16,6 +16,11 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def quote(value: Any) -> str:
+    """A value as a search file writes it, with quotes around strings."""
+    return f'"{value}"' if isinstance(value, str) else show(value)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean …?)`` for a misspelt name, or nothing where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsearch.errors import SpecError, UsageError
 from recsearch.space.words import show
 from recsearch.spec.search import SearchSpec
+
+if TYPE_CHECKING:
+    from recsearch.models import Family
 
 
 def check_against_model(spec: SearchSpec) -> None:
@@ -32,7 +35,20 @@ def check_against_model(spec: SearchSpec) -> None:
         try:
             family.complete(spec.configuration(params))
         except UsageError as err:
-            raise _blame(spec, f"space.{name} = {show(params[name])}", err) from None
+            raise _blame(spec, *_culprit(spec, family, name, params, err)) from None
+
+
+def _culprit(
+    spec: SearchSpec, family: Family, name: str, params: dict[str, Any], error: UsageError
+) -> tuple[str, UsageError]:
+    """The parameter that is refused even alone; else ``name``, by which the point was made."""
+    for other in params:
+        alone = {other: params[other], **_enabling(spec, other)}
+        try:
+            family.complete(spec.configuration(alone))
+        except UsageError as err:
+            return f"space.{other} = {show(params[other])}", err
+    return f"space.{name} = {show(params[name])}", error
 
 
 def _check_ratings(spec: SearchSpec, predicts: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.errors import UsageError
-from recsearch.space.words import show
+from recsearch.space.words import quote
 from recsearch.spec.problem import Origin
 
 METHODS = {"hyperopt": "tpe", "optuna": "tpe", "tpe": "tpe", "random": "random"}
@@ -77,12 +77,12 @@ def _pipeline(
     table: Any, path: Path, read: Callable[[Path], dict[str, Any]], origin: Origin
 ) -> tuple[dict[str, Any], Origin]:
     if not isinstance(table, dict):
-        raise origin.error("pipeline", f"{show(table)!r} is not a table", "a table [pipeline]")
+        raise origin.error("pipeline", f"{quote(table)} is not a table", "a table [pipeline]")
     if "file" not in table:
         return table, origin
     name = table["file"]
     if not isinstance(name, str) or Path(name).suffix not in (".toml", ".json"):
-        raise origin.error("pipeline.file", f"{show(name)!r} does not fit", "a .toml or .json file")
+        raise origin.error("pipeline.file", f"{quote(name)} does not fit", "a .toml or .json file")
     file = path.parent / name
     if not file.is_file():
         raise origin.error("pipeline.file", f"there is no {file}", "a pipeline beside the search")
@@ -112,10 +112,10 @@ def _model(
         raise where.error(key, "is missing", f"the searched component; there is {names}")
     code = entry.get("class", entry.get("code"))
     if not isinstance(code, str) or not code:
-        raise where.error(f"{key}.class", f"{show(code)!r} does not fit", "a class path")
+        raise where.error(f"{key}.class", f"{quote(code)} does not fit", "a class path")
     config = entry.get("config") or {}
     if not isinstance(config, dict):
-        raise where.error(f"{key}.config", f"{show(config)!r} is not a table", "a table")
+        raise where.error(f"{key}.config", f"{quote(config)} is not a table", "a table")
     fixed = {name: value for name, value in config.items() if name != "epochs"}
     if "epochs" in config:
         notes.append(f"{key}.config.epochs: search.max_epochs and the stop rule decide")
@@ -141,7 +141,7 @@ def _class_path(code: str) -> str:
 
 def _search(table: Any, model: dict[str, Any], origin: Origin, notes: list[str]) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise origin.error("search", f"{show(table)!r} is not a table", "a table [search]")
+        raise origin.error("search", f"{quote(table)} is not a table", "a table [search]")
     for key in table:
         if key not in KNOWN_KEYS:
             raise origin.unknown(f"search.{key}", KNOWN_KEYS)
@@ -167,7 +167,7 @@ def _integer(table: dict[str, Any], key: str, default: int | None, origin: Origi
     value = table.get(key, default)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
-    raise origin.error(f"search.{key}", f"{show(value)!r} does not fit", "an integer of 1 or more")
+    raise origin.error(f"search.{key}", f"{quote(value)} does not fit", "an integer of 1 or more")
 
 
 def _method(table: dict[str, Any], origin: Origin) -> str:
@@ -206,7 +206,7 @@ def _space(tables: dict[str, Any], prefix: str, origin: Origin, notes: list[str]
     result: dict[str, Any] = {}
     for key, table in tables.items():
         if not isinstance(table, dict):
-            raise origin.error(f"{prefix}.{key}", f"{show(table)!r} is not a table", "a parameter")
+            raise origin.error(f"{prefix}.{key}", f"{quote(table)} is not a table", "a parameter")
         if not isinstance(table.get("type"), str):
             result[key] = _space(table, f"{prefix}.{key}", origin, notes)
             continue
@@ -219,8 +219,9 @@ def _space(tables: dict[str, Any], prefix: str, origin: Origin, notes: list[str]
 
 def _parameter(key: str, table: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """LensKit reads ``embedding_size_exp = e`` as ``embedding_size = 2 ** e``."""
-    bounds = [table.get("min"), table.get("max")]
-    if key != "embedding_size_exp" or not all(isinstance(b, int) and 0 <= b < 32 for b in bounds):
+    exponents = [table.get("min"), table.get("max")]
+    bounds = [2**e for e in exponents if isinstance(e, int) and 0 <= e < 32]
+    if key != "embedding_size_exp" or len(bounds) != len(exponents):
         return key, table
-    low, high = (2**bound for bound in bounds)
+    low, high = bounds
     return "embedding_size", {**table, "min": low, "max": high, "scale": "pow2"}

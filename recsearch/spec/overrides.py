@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsearch.errors import UsageError
-from recsearch.space.words import nearest, show
+from recsearch.space.words import nearest, quote
 from recsearch.spec.problem import Origin
 
 
@@ -56,7 +56,7 @@ def apply_overrides(
     result = copy.deepcopy(dict(document))
     for key, value in overrides.items():
         section, _, rest = key.partition(".")
-        if section == "space":
+        if section == "space" and rest:
             _set_in_space(result.setdefault("space", {}), rest, value, origin)
         else:
             _set(result, key.split("."), value, origin)
@@ -76,41 +76,45 @@ def _set(table: dict[str, Any], path: list[str], value: Any, origin: Origin) -> 
 
 
 def _set_in_space(space: dict[str, Any], rest: str, value: Any, origin: Origin) -> None:
-    if isinstance(value, Mapping) and rest:
+    name, key = _split(rest, space)
+    if key:
+        space[name] = dict(space[name])
+        _set(space[name], key.split("."), value, origin)
+    elif isinstance(value, Mapping):
         space[rest] = dict(value)
-        return
-    if rest in space:
+    elif name:
         raise origin.error(
             f"space.{rest}",
-            f"{show(value)!r} is not a table",
+            f"{quote(value)} is not a table",
             f"a key of it such as space.{rest}.max, or model.config.{rest} for a fixed value",
         )
-    name, _, key = rest.rpartition(".")
-    while name and name not in space:
-        name, _, word = name.rpartition(".")
-        key = f"{word}.{key}"
-    if not name:
+    else:
         wanted = rest.rpartition(".")[0] or rest
         raise origin.error(
             f"space.{wanted}",
             "is no parameter of the space",
             f"one of {', '.join(space) or 'none'}{nearest(wanted, space)}",
         )
-    space[name] = dict(space[name])
-    _set(space[name], key.split("."), value, origin)
+
+
+def _split(rest: str, space: Mapping[str, Any]) -> tuple[str, str]:
+    """The longest parameter name that ``rest`` begins with, and the key after it; empty if none."""
+    words = rest.split(".")
+    for count in range(len(words), 0, -1):
+        name = ".".join(words[:count])
+        if name in space:
+            return name, ".".join(words[count:])
+    return "", ""
 
 
 def _forget_options(
     document: Mapping[str, Any], overrides: Mapping[str, Any], result: dict[str, Any]
 ) -> None:
     """Another scheduler has other options: those of the file's scheduler do not apply to it."""
-    chosen = overrides.get("search.scheduler")
-    search = document.get("search")
-    if (
-        chosen is None
-        or not isinstance(search, Mapping)
-        or chosen == search.get("scheduler", "asha")
-    ):
+    chosen, search = overrides.get("search.scheduler"), document.get("search")
+    if chosen is None or not isinstance(search, Mapping):
+        return
+    if chosen == search.get("scheduler", "asha"):
         return
     kept = {
         key.removeprefix("search.scheduler_options."): value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from recsearch.errors import SpecError
 from recsearch.space import DomainError
-from recsearch.space.words import nearest, show
+from recsearch.space.words import nearest, quote, show
 from recsearch.spec.schema import Section, keys_of
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -23,8 +24,13 @@ NOUNS = {
     "bool": "true or false",
     "list": "an array",
     "dict": "a table",
-    "model": "a table",
+    "finite": "a finite number",
+    "invalid": "a string, number, boolean, array or table",
 }
+"""What pydantic's kinds of type errors ask for."""
+
+UNION = "a string, number or boolean"
+"""What values of free type may be."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,13 @@ class Origin:
 
     def of(self, key: str) -> str:
         """Who is to blame for ``key``."""
-        if any(key == k or key.startswith(f"{k}.") for k in self.overridden):
+        if any(f"{key}.".startswith(f"{k}.") or k.startswith(f"{key}.") for k in self.overridden):
             return f"{self.file}, overridden by the command line"
         return self.file
 
-    def error(self, key: str, problem: str, expected: str) -> SpecError:
+    def error(self, key: str, problem: str, expected: str, file: str | None = None) -> SpecError:
         """One paragraph about one key."""
-        return SpecError(f"{self.of(key)}: {key}: {problem}, expected {expected}")
+        return SpecError(f"{file or self.of(key)}: {key}: {problem}, expected {expected}")
 
     def unknown(self, key: str, known: Iterable[str]) -> SpecError:
         """A key that does not exist."""
@@ -60,23 +66,25 @@ class Origin:
         names = list(known)
         return self.error(
             key,
-            f"{show(value)!r} does not fit",
+            f"{quote(value)} does not fit",
             f"one of {', '.join(names)}{nearest(str(value), names)}",
         )
 
     def domain_error(self, prefix: str, error: DomainError) -> SpecError:
-        """A domain that contradicts itself."""
-        return self.error(f"{prefix}.{error.key}", error.problem, error.expected)
+        """A domain that contradicts itself, to which any of its keys may have led."""
+        key = f"{prefix}.{error.key}"
+        blamed = next((k for k in self.overridden if k.startswith(f"{prefix}.")), key)
+        return self.error(key, error.problem, error.expected, self.of(blamed))
 
 
 def parse_section(section: type[AnySection], table: Any, prefix: str, origin: Origin) -> AnySection:
     """Read one table.
 
     Raises:
-        SpecError: for its first wrong key, naming how many more there are.
+        SpecError: for its first wrong key.
     """
     if not isinstance(table, Mapping):
-        raise origin.error(prefix, f"{show(table)!r} is not a table", f"a table [{prefix}]")
+        raise origin.error(prefix, f"{quote(table)} is not a table", f"a table [{prefix}]")
     known = keys_of(section)
     for key in table:
         if key not in known:
@@ -84,39 +92,44 @@ def parse_section(section: type[AnySection], table: Any, prefix: str, origin: Or
     try:
         return section.model_validate(dict(table))
     except ValidationError as err:
-        raise _first(err.errors(), prefix, origin) from None
+        raise _first(err.errors(), table, prefix, origin) from None
 
 
-def _first(errors: list[ErrorDetails], prefix: str, origin: Origin) -> SpecError:
+def _first(
+    errors: list[ErrorDetails], table: Mapping[str, Any], prefix: str, origin: Origin
+) -> SpecError:
     error = errors[0]
-    key = ".".join([prefix, *(str(part) for part in error["loc"] if _is_key(part))])
     if error["type"] == "missing":
-        return origin.error(key, "is missing", "a value")
-    return origin.error(key, f"{show(error['input'])!r} does not fit", _expected(error))
+        return origin.error(f"{prefix}.{error['loc'][-1]}", "is missing", "a value")
+    words, in_union = _path(error["loc"], table)
+    expected = UNION if in_union and error["type"] != "finite_number" else _expected(error)
+    key = ".".join([prefix, *words])
+    return origin.error(key, f"{quote(error['input'])} does not fit", expected)
 
 
-def _is_key(part: int | str) -> bool:
-    """Pydantic puts names of union members into locations, too."""
-    return isinstance(part, int) or part.isidentifier() or "." in part
+def _path(location: tuple[int | str, ...], table: Any) -> tuple[list[str], bool]:
+    """The keys of ``location``, and whether pydantic put names of union members among them."""
+    words = []
+    for part in location:
+        if isinstance(table, Mapping | list) and part in _keys(table):
+            table = table[part]  # type: ignore[index]
+            words.append(str(part))
+    return words, len(words) < len(location)
+
+
+def _keys(table: Mapping[str, Any] | list[Any]) -> Container[Any]:
+    return table if isinstance(table, Mapping) else range(len(table))
 
 
 def _expected(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     kind = error["type"]
     if kind == "literal_error":
-        word = error["input"]
         names = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        return f"one of {', '.join(names)}" + (
-            nearest(word, names) if isinstance(word, str) else ""
-        )
-    for bound, words in (("ge", "or more"), ("le", "or less")):
-        if bound in context:
-            return f"{context[bound]} {words}"
+        return f"one of {', '.join(names)}{nearest(str(error['input']), names)}"
+    if "ge" in context:
+        return f"{show(context['ge'])} or more"
     if kind == "string_pattern_mismatch":
         return "all, or best and last with optional counts, such as best+last or best:2+last:3"
-    noun = NOUNS.get(kind.rpartition("_")[0])
-    return noun or _lower_first(error["msg"].removeprefix("Input should be "))
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    noun = NOUNS.get(re.split("[_-]", kind)[0])
+    return noun or error["msg"].removeprefix("Input should be ")

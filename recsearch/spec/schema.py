@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
-Number = StrictInt | StrictFloat
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 
-RETENTION = r"^(all|(best|last)(:[1-9]\d{0,5})?|best(:[1-9]\d{0,5})?\+last(:[1-9]\d{0,5})?|last(:[1-9]\d{0,5})?\+best(:[1-9]\d{0,5})?)$"  # noqa: E501
+_COUNT = "(:[1-9][0-9]{0,5})?"
+RETENTION = f"^(all|best{_COUNT}([+]last{_COUNT})?|last{_COUNT}([+]best{_COUNT})?)$"
 
 
 class Section(BaseModel):
@@ -27,11 +36,11 @@ class ModelSection(Section):
     class_: Annotated[str, Field(alias="class", min_length=1)]
     """Model family: a short name such as ``als``, or a class path such as
     ``lenskit.als:BiasedMFScorer``."""
-    config: dict[str, Any] = {}
+    config: dict[str, JsonValue] = {}
     """Fixed parameters, nested as the model nests them. What is not given has the model's
     default; what the space searches replaces what is given here."""
     predicts_ratings: bool | None = None
-    """Whether the model predicts ratings. The family knows; a value that contradicts it is an
+    """Whether the model predicts ratings. The model decides; ``true`` for one that does not is an
     error."""
 
 
@@ -80,7 +89,7 @@ class SearchSection(Section):
     stop: Annotated[PlateauStop | NoStop, Field(discriminator="rule")] = PlateauStop()
     """Rule that ends a trial by its own results alone."""
     lag: Annotated[int, Field(ge=1)] = 8
-    """Trial k is suggested from the results of trials 1 … k − lag. Up to this many trials can
+    """Trial k is suggested from the results of trials 1 … k - lag. Up to this many trials can
     run at a time; a smaller value makes each suggestion better informed."""
     retention: Annotated[str, Field(pattern=RETENTION)] = "best+last"
     """Epochs whose checkpoints stay: ``all``, or ``best`` and ``last`` with optional counts, such
@@ -164,6 +173,10 @@ def keys_of(section: type[Section]) -> list[str]:
     return [field.alias or name for name, field in section.model_fields.items()]
 
 
+_LATE = frozenset({"when", "scale", "points", "step", "grid"})
+"""Optional keys of a parameter, documented after those that it needs."""
+
+
 def describe_schema() -> dict[str, str]:
     """Every key of a search file by its dotted name, with what it means, as one paragraph."""
     found = {"title": "Title of the run's page."}
@@ -175,7 +188,9 @@ def describe_schema() -> dict[str, str]:
         ("space.NAME", ChoiceTable),
     )
     for prefix, section in sections:
-        for name, field in section.model_fields.items():
+        fields = section.model_fields
+        for name in sorted(fields, key=lambda name: name in _LATE):
+            field = fields[name]
             text = " ".join((field.description or "").split())
             found.setdefault(f"{prefix}.{field.alias or name}", text)
     return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from recsearch.errors import SpecError, UsageError
 from recsearch.space import DomainError, Params, Space, domain_from_table
-from recsearch.space.words import show
+from recsearch.space.words import quote
 from recsearch.spec.problem import Origin, parse_section
 from recsearch.spec.schema import (
     DOMAIN_TABLES,
@@ -93,7 +93,7 @@ def read_document(
             )
     title = document["title"]
     if not isinstance(title, str) or not title.strip():
-        raise origin.error("title", f"{show(title)!r} is no title", "a string")
+        raise origin.error("title", f"{quote(title)} is no title", "a string")
     return SearchSpec(
         title=title,
         model=parse_section(ModelSection, document["model"], "model", origin),
@@ -117,7 +117,7 @@ def flatten(tables: Mapping[str, Any], origin: Origin, prefix: str = "") -> dict
             parent = f"space.{prefix}".rstrip(".")
             raise origin.error(
                 f"{parent}.{key}",
-                f"{show(table)!r} is not a table",
+                f"{quote(table)} is not a table",
                 f'a parameter such as {{ type = "float", min = 0.1, max = 1 }}, or {parent}.type',
             )
         if isinstance(table.get("type"), str):
@@ -145,7 +145,7 @@ def _read_stop(table: Any, origin: Origin) -> dict[str, Any]:
     if isinstance(table, str):
         table = {"rule": table}
     if not isinstance(table, Mapping):
-        raise origin.error("search.stop", f"{show(table)!r} is not a table", '{ rule = "plateau" }')
+        raise origin.error("search.stop", f"{quote(table)} is not a table", '{ rule = "plateau" }')
     rule = table.get("rule", "plateau")
     if rule not in STOP_RULES:
         raise origin.unknown_value("search.stop.rule", rule, STOP_RULES)
@@ -163,7 +163,7 @@ def _check_metric(key: str, name: str, origin: Origin) -> None:
 
 def _read_space(tables: Any, origin: Origin) -> Space:
     if not isinstance(tables, Mapping):
-        raise origin.error("space", f"{show(tables)!r} is not a table", "a table [space]")
+        raise origin.error("space", f"{quote(tables)} is not a table", "a table [space]")
     domains = {
         name: _read_domain(name, table, origin) for name, table in flatten(tables, origin).items()
     }

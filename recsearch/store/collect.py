@@ -1,8 +1,9 @@
 """Collection: delete the packs that no checkpoint needs, and never one that any does.
 
-The order of the looks carries the proof (docs/store-format.md): packs are listed first, then pins
-are read, then manifests. A writer pins before it writes and unpins after its manifest appeared, so
-a pack that was listed and is needed shows up in one of the two.
+The order carries the proof (docs/store-format.md). A pack is marked with a tombstone, and only
+then are pins read, and only then manifests. A writer pins a pack before it looks for tombstones and
+unpins it after its manifest has appeared. So either the writer sees the tombstone and does not use
+the pack, or the collector sees the pin or the manifest and does not delete it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 
 from recsearch.store.backend import Backend
 from recsearch.store.layout import Layout
@@ -54,14 +53,6 @@ class BlobIndex:
             if name in self._blobs and self._blobs[name].pack == ulid:
                 del self._blobs[name]
         self._packs[ulid] = []
-
-
-def by_pack(refs: list[BlobRef]) -> dict[str, list[BlobRef]]:
-    """The references grouped by the pack that they point into."""
-    groups: defaultdict[str, list[BlobRef]] = defaultdict(list)
-    for ref in refs:
-        groups[ref.pack].append(ref)
-    return dict(groups)
 
 
 def _load(backend: Backend, ulid: str) -> list[BlobRef]:

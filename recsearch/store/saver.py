@@ -45,6 +45,7 @@ class _Draft:
     """One array whose blocks have been named."""
 
     part: str
+    constant: bool
     entry: TensorEntry
     blobs: list[NewBlob]
 
@@ -84,7 +85,8 @@ class Saver:
                 name: to_json(dict(part.values), f"values of part {name!r}")
                 for name, part in state.items()
             }
-            future = self._executor.submit(self._save, arrays, values)
+            constant = frozenset(name for name, part in state.items() if part.constant)
+            future = self._executor.submit(self._save, arrays, values, constant)
         except BaseException:
             self._budget.release(size)
             raise
@@ -95,40 +97,61 @@ class Saver:
         """Wait for what is queued and end the thread."""
         self._executor.shutdown(wait=True)
 
-    def _save(self, arrays: dict[tuple[str, str], np.ndarray], values: dict[str, str]) -> Written:
-        drafts = [_draft(part, name, array) for (part, name), array in arrays.items()]
+    def _save(
+        self,
+        arrays: dict[tuple[str, str], np.ndarray],
+        values: dict[str, str],
+        constant: frozenset[str],
+    ) -> Written:
+        drafts = [
+            _draft(part, name, array, constant=part in constant)
+            for (part, name), array in arrays.items()
+        ]
         self._index.refresh()
-        lease, known, pack = self._pin(drafts)
+        packs = {True: new_ulid(), False: new_ulid()}
+        lease, known = self._pin(drafts, set(packs.values()))
         try:
-            refs, size = self._write_new(drafts, known, pack)
+            refs, size = self._write_new(drafts, known, packs)
         except Exception:
             with suppress(StoreError):  # the first failure is the one to report
                 self._backend.delete(lease.name)
             raise
         return Written(_entries(drafts, known | refs, values), lease, size)
 
-    def _pin(self, drafts: list[_Draft]) -> tuple[Lease, dict[bytes, BlobRef], str]:
+    def _pin(
+        self, drafts: list[_Draft], new_packs: set[str]
+    ) -> tuple[Lease, dict[bytes, BlobRef]]:
         known = {}
         for blob in _all_blobs(drafts):
             ref = self._index.find(blob.name, len(blob.data))
             if ref is not None:
                 known[blob.name] = ref
-        pack = new_ulid()
-        lease = pin(self._backend, {ref.pack for ref in known.values()} | {pack})
-        gone = {p for p in lease.packs - {pack} if not is_safe(self._backend, p)}
+        lease = pin(self._backend, {ref.pack for ref in known.values()} | new_packs)
+        gone = {p for p in lease.packs - new_packs if not is_safe(self._backend, p)}
         for ulid in gone:
             self._index.forget(ulid)
-        return lease, {n: ref for n, ref in known.items() if ref.pack not in gone}, pack
+        return lease, {n: ref for n, ref in known.items() if ref.pack not in gone}
 
     def _write_new(
-        self, drafts: list[_Draft], known: dict[bytes, BlobRef], pack: str
+        self, drafts: list[_Draft], known: dict[bytes, BlobRef], packs: Mapping[bool, str]
     ) -> tuple[dict[bytes, BlobRef], int]:
-        new = {blob.name: blob for blob in _all_blobs(drafts) if blob.name not in known}
-        if not new:
-            return {}, 0
-        refs, size = write_pack(self._backend, pack, new.values())
-        self._index.add(pack, refs)
-        return {ref.name: ref for ref in refs}, size
+        """Write what is not known yet: constant parts and changing ones into a pack each."""
+        written: dict[bytes, BlobRef] = {}
+        total = 0
+        for constant, pack in packs.items():
+            new = {
+                blob.name: blob
+                for draft in drafts
+                if draft.constant is constant
+                for blob in draft.blobs
+                if blob.name not in known and blob.name not in written
+            }
+            if new:
+                refs, size = write_pack(self._backend, pack, new.values())
+                self._index.add(pack, refs)
+                written |= {ref.name: ref for ref in refs}
+                total += size
+        return written, total
 
 
 def is_safe(backend: Backend, pack: str) -> bool:
@@ -170,13 +193,13 @@ class _Budget:
             self._changed.notify_all()
 
 
-def _draft(part: str, name: str, array: np.ndarray) -> _Draft:
+def _draft(part: str, name: str, array: np.ndarray, *, constant: bool) -> _Draft:
     width = element_width(array.dtype)
     pieces = list(blocks(array))
     blobs = [NewBlob(hash_bytes(piece), piece, width) for piece in pieces]
     digest = blobs[0].name if len(blobs) == 1 else _hash_all(pieces)
     entry = TensorEntry(name, array.dtype.str, array.shape, array.nbytes, digest, ())
-    return _Draft(part, entry, blobs)
+    return _Draft(part, constant, entry, blobs)
 
 
 def _hash_all(pieces: list[memoryview]) -> bytes:

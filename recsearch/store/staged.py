@@ -112,16 +112,13 @@ class Staged:
                 return earlier.ref, 0
         size = self._backend.put_create(name.ref, [encode_manifest(manifest)])
         # Of two writers that commit the same epoch at the same time at least one gets here
-        # after both manifests have appeared; equal ones leave the first, others are refused.
+        # after both manifests have appeared. Equal ones may both stay: the first is read.
         for other in _others(self._backend, name):
             try:
-                equal = _check_equal(self._backend, other, manifest)
+                _check_equal(self._backend, other, manifest)
             except ConflictError:
                 self._backend.delete(name.ref)
                 raise
-            if equal and other.ulid < name.ulid:
-                self._backend.delete(name.ref)
-                return other.ref, 0
         return name.ref, size
 
 

@@ -36,7 +36,7 @@ def fresh(
 
 
 def untried(space: Space, rng: np.random.Generator, tried: set[Hashable]) -> dict[str, Any] | None:
-    """A random one of the points of a small space that have not been tried; None if there is none."""
+    """A random point of a small space that has not been tried; None if there is none."""
     left = [point for point in space.points() or () if identity(point) not in tried]
     return left[int(rng.integers(len(left)))] if left else None
 

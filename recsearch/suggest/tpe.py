@@ -1,4 +1,17 @@
-"""Tree-structured Parzen estimator (Bergstra et al., NIPS 2011), computed by hyperopt."""
+"""Tree-structured Parzen estimator (Bergstra et al., NIPS 2011), computed by hyperopt.
+
+The settings come from an experiment on three synthetic functions of five parameters shaped like
+those of ALS (one that dominates, with its optimum at an edge or inside; two regularisations, with
+an interaction or with several valleys; two nearly inert), 100 trials, lag 8, median regret over 16
+seeds. Regret on the three, in units of 1e-4: random search 25, 9, 77; these settings 3, 2, 10.
+
+* hyperopt's own gamma of 0.25 gives 11, 5, 26 (6 seeds): with 2 or 3 good trials its densities are
+  too narrow. 0.5 to 2 differ little; 1 is the best of them on average.
+* Pending trials as bad ones (hyperopt's own habit; equal to giving them the mean or the median) 3,
+  2, 10; leaving them out 6, 4, 16: without them a lag of 8 gives eight near copies.
+* More or fewer candidates (12, 48, 128), 12 to 30 random trials, and a scrambled Sobol sequence
+  instead of random ones stay within the noise.
+"""
 
 from __future__ import annotations
 

@@ -106,8 +106,8 @@ class _Session:
 
     def run(self) -> bool:
         """Run all trials that are left; whether the user interrupted it."""
-        self._open()
         self._display.begin(self._record, self._planner.total)
+        self._open()
         interrupted = False
         try:
             with self._baselines() as settle:

@@ -12,9 +12,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from recsearch.ledger import Ledger
 from recsearch.pruning import Rule
+from recsearch.tuning.local import DriverOnly
 
 
-class PeerScheduler(FIFOScheduler):
+class PeerScheduler(DriverOnly, FIFOScheduler):
     """Records each result, then lets the rule judge the trial against its peers.
 
     Ray's own schedulers compare with whatever results happen to have arrived. Ours compares with
@@ -34,7 +35,7 @@ class PeerScheduler(FIFOScheduler):
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
 
-class WorkerEvents(Callback):
+class WorkerEvents(DriverOnly, Callback):
     """Records what happens to worker processes: a trial begins, or its process dies."""
 
     def __init__(self, ledger: Ledger, on_step: Callable[[], None]):

@@ -7,9 +7,10 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from recsearch.planner import Planner, Wait
+from recsearch.tuning.local import DriverOnly
 
 
-class PlannedSearcher(Searcher):
+class PlannedSearcher(DriverOnly, Searcher):
     """Hands out the planner's trials.
 
     It keeps no state of its own: what has been suggested and observed stands in the journal, from

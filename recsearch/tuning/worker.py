@@ -100,7 +100,7 @@ class TrialWorker(Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._plan = self._shared.plan(config["trial"], config["config"], config["key"])
         self._epoch = 0
-        self._log = _open_logs(RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
+        self._log: logging.Logger = _open_logs(RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
         self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
         self._epochs: Iterator[EpochResult] = run_trial(
             self._plan, self._family, self._split, self._store, self._fallback

@@ -68,7 +68,7 @@ class BackendContract:
         assert backend.get("p/1") == b"new"
 
     def test_a_failing_source_leaves_nothing(self, backend: Backend) -> None:
-        def chunks():  # type: ignore[no-untyped-def]
+        def chunks():
             yield b"half"
             raise ValueError("source")
 

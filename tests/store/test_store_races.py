@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -16,15 +17,13 @@ from store_tools import (
     WrappedBackend,
     assert_equal,
     assert_no_garbage,
-    later,
     make_state,
-    names,
 )
 
 from recsearch.errors import CheckpointNotFoundError, StoreError
 from recsearch.state import Part
-from recsearch.store import BestAndLast, Record, Store, lease
-from recsearch.store.layout import Layout
+from recsearch.store import BestAndLast, Record, Store
+from recsearch.store.backend import Backend
 from recsearch.store.memory import MemoryBackend
 
 DROP_1 = (BestAndLast("min", 0, 1), [Record(1, 0.0), Record(10, 0.0)])
@@ -85,69 +84,79 @@ def test_a_save_between_any_two_operations_of_a_collection() -> None:
     assert moment > 20
 
 
-class Pause:
-    """Stops whoever uses the backend before its operation ``at``, until told to go on."""
+class Actor:
+    """Runs an action in a thread, which stops before each of the given operations."""
 
-    def __init__(self, inner: MemoryBackend, at: int):
-        self.backend = WrappedBackend(inner, self._before)
-        self.reached, self.go = threading.Event(), threading.Event()
-        self._at = at
-
-    def _before(self, number: int) -> None:
-        if number == self._at:
-            self.reached.set()
-            assert self.go.wait(10)
-
-    def start(self, action: Callable[[], object]) -> threading.Thread:
-        """Run ``action`` until the pause or its end."""
+    def __init__(self, inner: Backend, action: Callable[[Backend], object], stops: list[int]):
+        self._stops = stops
+        self._rested, self._go = threading.Semaphore(0), threading.Semaphore(0)
+        backend = WrappedBackend(inner, self._before)
 
         def run() -> None:
-            action()
-            self.reached.set()
+            try:
+                action(backend)
+            finally:
+                for _ in range(len(stops) + 1):
+                    self._rested.release()
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        assert self.reached.wait(10)
-        return thread
+        self._thread = threading.Thread(target=run)
+
+    def _before(self, number: int) -> None:
+        if number in self._stops:
+            self._rested.release()
+            assert self._go.acquire(timeout=10)
+
+    def proceed(self) -> None:
+        """Run to the next stop, or to the end."""
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._go.release()
+        assert self._rested.acquire(timeout=10)
+
+    def finish(self) -> None:
+        """Run to the end."""
+        for _ in range(len(self._stops) + 1):
+            self._go.release()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
 
 
-def test_a_writer_that_overtakes_a_paused_collector_and_is_overtaken() -> None:
-    # The collector stops before its n-th operation, the writer runs up to its m-th; then the
-    # collector ends, and then the writer.
-    outcomes = set()
-    for n in range(7, 24):
-        for m in range(13):
-            inner = MemoryBackend()
-            with Store.on(inner) as store:
-                store.save(KEY, 1, make_state(1), {})
-                store.retain(KEY, *DROP_1)
+def collect_at_once(backend: Backend) -> None:
+    Store.on(backend).collect(grace_s=0)
+
+
+def save_equal_state(backend: Backend) -> None:
+    with Store.on(backend) as store:
+        store.save(OTHER_KEY, 1, make_state(1), {})
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_writer_and_a_collector_overtake_each_other(marked: bool) -> None:
+    # The collector runs up to its n-th operation, the writer up to its m-th, the collector up
+    # to a later one, the writer to its end, and the collector to its end.
+    reused = set()
+    for n, m, step in itertools.product(range(4, 13), range(3, 11), (1, 3, 6, 9)):
+        inner = MemoryBackend()
+        with Store.on(inner) as store:
+            store.save(KEY, 1, make_state(1), {})
+            old = store.read(KEY, 1).packs
+            store.retain(KEY, *DROP_1)
+            if marked:
                 store.collect(grace_s=600)
-                inner.delete(Layout.tomb(*store_packs(inner))) if n % 2 else None
-            collector, writer = Pause(inner, n), Pause(inner, m)
-            collecting = collector.start(
-                lambda c=collector: Store.on(c.backend).collect(grace_s=0)  # type: ignore[misc]
-            )
-            saving = writer.start(
-                lambda w=writer: save_and_close(Store.on(w.backend))  # type: ignore[misc]
-            )
-            for side, thread in ((collector, collecting), (writer, saving)):
-                side.go.set()
-                thread.join(10)
-            with Store.on(inner) as reader:
-                assert_equal(reader.restore(OTHER_KEY, 1), make_state(1))
-                reader.collect(grace_s=0)
-                assert_equal(reader.restore(OTHER_KEY, 1), make_state(1))
-                outcomes.add(len(reader.read(OTHER_KEY, 1).packs))
-            assert_no_garbage(inner)
-
-
-def store_packs(backend: MemoryBackend) -> list[str]:
-    return [str(Layout.ulid_of(name)) for name in names(backend, Layout.PACKS)]
-
-
-def save_and_close(store: Store) -> None:
-    store.save(OTHER_KEY, 1, make_state(1), {})
-    store.close()
+        collector = Actor(inner, collect_at_once, [n, n + step])
+        writer = Actor(inner, save_equal_state, [m])
+        for actor in (collector, writer, collector):
+            actor.proceed()
+        writer.finish()
+        collector.finish()
+        with Store.on(inner) as reader:
+            assert_equal(reader.restore(OTHER_KEY, 1), make_state(1))
+            reader.collect(grace_s=0)
+            assert_equal(reader.restore(OTHER_KEY, 1), make_state(1))
+            reused.add(reader.read(OTHER_KEY, 1).packs == old)
+        assert_no_garbage(inner)
+    assert reused == {False, True}
 
 
 @pytest.mark.parametrize("equal", [True, False])
@@ -173,7 +182,7 @@ def test_two_writers_of_one_epoch_in_every_order(equal: bool) -> None:
             first = "refused"
         if not second:
             break
-        assert len(names(inner, Layout.CHECKPOINTS)) == 1
+        assert other.epochs(KEY) == [1]
         if equal:
             assert (first, second) == ("saved", ["saved"])
             assert_equal(other.restore(KEY, 1), make_state(1))
@@ -200,104 +209,6 @@ def test_a_reader_of_a_dropped_checkpoint_is_told_so() -> None:
         with pytest.raises(CheckpointNotFoundError, match="dropped while it was read"):
             reader.restore(KEY, 1)
         assert inner.head(manifest.ref) is None
-
-
-def test_grace_keeps_packs_for_readers_that_began_before() -> None:
-    backend = MemoryBackend()
-    with Store.on(backend) as store:
-        store.save(KEY, 1, make_state(1), {})
-        store.retain(KEY, *DROP_1)
-        done = store.collect(grace_s=600)
-        assert (done.tombstoned, done.swept_packs, done.waiting_packs) == (1, 0, 1)
-        assert store.collect(grace_s=600).tombstoned == 0
-        assert len(names(backend, Layout.PACKS)) == 1
-        assert store.collect(grace_s=0).swept_packs == 1
-        assert_no_garbage(backend)
-
-
-def test_a_tombstoned_pack_is_not_reused_and_a_needed_one_is_spared() -> None:
-    backend = MemoryBackend()
-    with Store.on(backend) as store:
-        store.save(KEY, 1, make_state(1), {})
-        old = store.read(KEY, 1).packs
-        store.retain(KEY, *DROP_1)
-        store.collect(grace_s=600)
-        store.save(OTHER_KEY, 1, make_state(1), {})
-        assert store.read(OTHER_KEY, 1).packs.isdisjoint(old)
-        (needed,) = store.read(OTHER_KEY, 1).packs
-        backend.put_create(Layout.tomb(needed), [])
-        store.collect(grace_s=0)
-        assert_no_garbage(backend)
-        assert_equal(store.restore(OTHER_KEY, 1), make_state(1))
-
-
-def test_dry_run_changes_nothing() -> None:
-    backend = MemoryBackend()
-    with Store.on(backend) as store:
-        store.save(KEY, 1, make_state(1), {})
-        store.retain(KEY, *DROP_1)
-        before = names(backend, "")
-        done = store.collect(grace_s=0, dry_run=True)
-        assert (done.unreferenced_packs, done.dry_run) == (1, True)
-        assert done.unreferenced_bytes > 0
-        assert names(backend, "") == before
-
-
-def test_only_one_collects_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = MemoryBackend()
-    with Store.on(backend) as store:
-        owner = lease.Ownership(backend)
-        with pytest.raises(StoreError, match=r"is collecting"):
-            store.collect()
-        monkeypatch.setattr(lease, "time", later(2 * lease.COLLECTOR_S))
-        store.collect()
-        assert names(backend, Layout.LEASES) == set()
-        owner.release()
-
-
-def test_a_suspended_collector_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = MemoryBackend()
-    owner = lease.Ownership(backend)
-    monkeypatch.setattr(lease, "COLLECTOR_S", 0.0)
-    owner = lease.Ownership(MemoryBackend())
-    with pytest.raises(StoreError, match="suspended"):
-        owner.check()
-
-
-def test_a_collector_renews_its_lease_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = MemoryBackend()
-    owner = lease.Ownership(backend)
-    first = names(backend, Layout.LEASES)
-    monkeypatch.setattr(lease.Lease, "fresh", False)
-    owner.check()
-    second = names(backend, Layout.LEASES)
-    assert len(second) == 1
-    assert second != first
-    owner.release()
-    assert names(backend, Layout.LEASES) == set()
-
-
-@pytest.mark.parametrize("collected", [False, True])
-def test_a_very_late_commit_is_whole_or_refused(
-    monkeypatch: pytest.MonkeyPatch, collected: bool
-) -> None:
-    backend = MemoryBackend()
-    with Store.on(backend) as store:
-        staged = store.stage(make_state(1))
-        staged._future.result()
-        monkeypatch.setattr(lease.Lease, "fresh", False)
-        if collected:
-            with monkeypatch.context() as patch:
-                patch.setattr(lease, "time", later(2 * lease.PIN_S))
-                patch.setattr(lease.Lease, "fresh", True)
-                store.collect(grace_s=0)
-            with pytest.raises(StoreError, match="stage it again"):
-                staged.commit(KEY, 1, {})
-            assert store.epochs(KEY) == []
-        else:
-            staged.commit(KEY, 1, {})
-            assert_equal(store.restore(KEY, 1), make_state(1))
-        assert names(backend, Layout.LEASES) == set()
 
 
 WRITER = """

@@ -39,12 +39,12 @@ def records(*values: float | None) -> list[Record]:
         (AnyOf(()), (1,), set()),
     ],
 )
-def test_known_answers(policy, values, kept) -> None:  # type: ignore[no-untyped-def]
+def test_known_answers(policy, values, kept) -> None:
     assert policy.keep(records(*values)) == kept
 
 
 @given(RECORDS, st.integers(0, 4), st.integers(0, 4), st.sampled_from(["min", "max"]), st.randoms())
-def test_properties(found, best, last, direction, random) -> None:  # type: ignore[no-untyped-def]
+def test_properties(found, best, last, direction, random) -> None:
     policy = BestAndLast(direction, best, last)
     kept = policy.keep(found)
     shuffled = random.sample(found, len(found))

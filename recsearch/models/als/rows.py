@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 PADDING_RATIO = 1.15
 """Rows share a batch while the longest is at most this much longer than the shortest."""
 
-BATCH_ENTRIES = 1 << 17
-"""Upper bound of entries in a batch: at 24 floats each, the gathered factors fit into the cache."""
+BATCH_FLOATS = 1 << 19
+"""Gathered factors in a batch at most: 2 MiB, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class SparseRows:
 
     Attributes:
         indptr: ``(n_rows + 1,)`` int64; row r is ``indptr[r]:indptr[r + 1]``.
-        columns: ``(nnz,)`` int64.
+        columns: ``(nnz,)`` int32.
         targets: ``(nnz,)`` float32 right-hand sides.
         scales: ``(nnz,)`` float32 factors on the vectors that an entry selects, or None for 1.
         n_columns: number of columns.
@@ -51,7 +51,7 @@ class SparseRows:
         order = by_column.data
         return SparseRows(
             indptr=by_column.indptr.astype(np.int64),
-            columns=by_column.indices.astype(np.int64),
+            columns=by_column.indices.astype(np.int32),
             targets=self.targets[order],
             scales=None if self.scales is None else self.scales[order],
             n_columns=self.n_rows,
@@ -65,7 +65,7 @@ class Batch:
     Attributes:
         rows: ``(b,)`` int64 row numbers.
         counts: ``(b,)`` float32 true lengths.
-        columns: ``(b, width)`` int64; padding points at column ``n_columns``, a vector of zeros.
+        columns: ``(b, width)`` int32; padding points at column ``n_columns``, a vector of zeros.
         targets: ``(b, width)`` float32, 0 in the padding.
         scales: ``(b, width)`` float32 or None.
     """
@@ -77,8 +77,13 @@ class Batch:
     scales: np.ndarray | None
 
 
-def batches(rows: SparseRows) -> Iterator[Batch]:
-    """Group all rows that have entries; every such row is in exactly one batch."""
+def batches(rows: SparseRows, size: int) -> Iterator[Batch]:
+    """Group all rows that have entries; every such row is in exactly one batch.
+
+    Args:
+        rows: the rows to group.
+        size: floats that one entry will gather: the embedding size.
+    """
     counts = rows.counts
     order = np.argsort(counts, kind="stable")
     order = order[counts[order] > 0]
@@ -88,7 +93,7 @@ def batches(rows: SparseRows) -> Iterator[Batch]:
         shortest = int(lengths[start])
         longest = max(shortest + 2, int(shortest * PADDING_RATIO))
         stop = int(np.searchsorted(lengths, longest, side="right"))
-        stop = min(stop, start + max(1, BATCH_ENTRIES // longest))
+        stop = min(stop, start + max(1, BATCH_FLOATS // (size * longest)))
         yield _pad(rows, order[start:stop], int(lengths[stop - 1]))
         start = stop
 
@@ -101,9 +106,7 @@ def _pad(rows: SparseRows, chosen: np.ndarray, width: int) -> Batch:
     return Batch(
         rows=chosen,
         counts=counts.astype(np.float32),
-        columns=np.where(real, rows.columns[entries], rows.n_columns),
+        columns=np.where(real, rows.columns[entries], np.int32(rows.n_columns)),
         targets=np.where(real, rows.targets[entries], np.float32(0)),
-        scales=None
-        if rows.scales is None
-        else np.where(real, rows.scales[entries], np.float32(0)),
+        scales=None if rows.scales is None else np.where(real, rows.scales[entries], np.float32(0)),
     )

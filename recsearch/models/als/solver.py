@@ -28,7 +28,7 @@ from scipy.linalg.lapack import sposv
 from recsearch.errors import RecsearchError
 from recsearch.models.als.rows import Batch, SparseRows, batches
 
-BATCHED_BELOW = 32
+BATCHED_BELOW = 48
 """Embedding size from which rows are solved one by one."""
 
 _ALIGNMENT = 64
@@ -40,14 +40,15 @@ class RidgeSolver:
     Args:
         rows: the entries; rows without any get the zero vector, as LensKit gives them.
         size: embedding size d.
+        batched: whether to solve rows of similar length together; by size if None.
     """
 
-    def __init__(self, rows: SparseRows, size: int):
+    def __init__(self, rows: SparseRows, size: int, *, batched: bool | None = None):
         self.rows = rows
         self.size = size
         self._batches: list[Batch] | None = None
-        if size < BATCHED_BELOW:
-            self._batches = list(batches(rows))
+        if size < BATCHED_BELOW if batched is None else batched:
+            self._batches = list(batches(rows, size))
         else:
             longest = int(rows.counts.max(initial=0))
             self._gathered = aligned_empty(longest * size).reshape(longest, size)
@@ -76,15 +77,16 @@ class RidgeSolver:
         out = np.zeros((self.rows.n_rows, self.size), dtype=np.float32)
         with one_blas_thread():
             if self._batches is not None:
-                self._solve_batches(other, regs, out)
+                self._solve_batches(self._batches, other, regs, out)
             else:
                 self._solve_rows(other, regs, out)
         return out
 
-    def _solve_batches(self, other: np.ndarray, regs: np.ndarray, out: np.ndarray) -> None:
-        assert self._batches is not None
+    def _solve_batches(
+        self, groups: list[Batch], other: np.ndarray, regs: np.ndarray, out: np.ndarray
+    ) -> None:
         padded = np.concatenate([other, np.zeros((1, self.size), dtype=np.float32)])
-        for batch in self._batches:
+        for batch in groups:
             M = padded.take(batch.columns, axis=0)
             if batch.scales is not None:
                 M *= batch.scales[:, :, None]
@@ -110,9 +112,7 @@ class RidgeSolver:
             k = n if dual else d
             flat = square[: k * k]
             # BLAS counts by column: the transposes below are the same memory, not copies.
-            K = ssyrk(
-                1.0, M.T, c=flat.reshape(k, k).T, trans=int(dual), lower=1, overwrite_c=1
-            )
+            K = ssyrk(1.0, M.T, c=flat.reshape(k, k).T, trans=int(dual), lower=1, overwrite_c=1)
             flat[:: k + 1] += reg
             y = targets[start:stop]
             _, x, info = sposv(K, y if dual else y @ M, lower=1, overwrite_a=1)

@@ -1,0 +1,217 @@
+"""``recsearch data``: which data sets there are, what is in them, and fetching them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsearch.cli.options import json_option
+from recsearch.errors import DataError
+
+if TYPE_CHECKING:
+    from recsearch.data import Ratings
+    from recsearch.data.catalogue import Entry
+
+
+@click.group()
+def data() -> None:
+    """List, show and fetch data sets."""
+
+
+@data.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the data sets known by name and where each was found.
+
+    Your own files need no entry: csv:PATH or parquet:PATH.
+    """
+    from recsearch.data import DATASETS
+
+    rows = [_list_row(entry) for entry in DATASETS.values()]
+    if as_json:
+        _print_json(rows)
+        return
+    shown = [
+        (row["name"], row["title"], _official(row), row["path"] or row["state"]) for row in rows
+    ]
+    _print_columns(("name", "title", "official", "found"), shown)
+
+
+@data.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show what is in a data set: NAME, demo[:SIZE], csv:PATH or parquet:PATH."""
+    from recsearch.data import load_dataset
+
+    facts = _facts(load_dataset(name, allow_download=False))
+    if as_json:
+        _print_json(facts)
+        return
+    for line in _lines(facts):
+        click.echo(line)
+
+
+@data.command()
+@click.argument("name")
+@json_option
+def fetch(name: str, as_json: bool) -> None:
+    """Download a data set, unless it is here already, and check it."""
+    from recsearch.data import load_dataset
+    from recsearch.data.catalogue import find_entry
+    from recsearch.data.fetch import ensure, locate
+
+    entry = find_entry(name)
+    path = None
+    if entry.archive is not None:
+        if locate(entry.archive) is None:
+            click.echo(f"fetching {entry.archive.url}", err=True)
+        path = ensure(entry).path
+    ratings = load_dataset(entry.name)
+    source = dataclasses.asdict(ratings.source)
+    if as_json:
+        _print_json({**source, "path": None if path is None else str(path)})
+        return
+    click.echo(f"{entry.name}: {path or 'generated, nothing to fetch'} ({_official(source)})")
+    for note in ratings.source.notes:
+        click.echo(f"note: {note}")
+
+
+def _list_row(entry: Entry) -> dict[str, Any]:
+    from recsearch.data.fetch import locate
+
+    row: dict[str, Any] = {
+        "name": entry.name,
+        "title": entry.title,
+        "state": "generated",
+        "path": None,
+        "sha256": None,
+        "official": None,
+        "generated": entry.archive is None,
+        "url": None if entry.archive is None else entry.archive.url,
+    }
+    if entry.archive is None:
+        return row
+    found = locate(entry.archive)
+    if found is None:
+        return row | {"state": "absent"}
+    return row | {
+        "state": "present",
+        "path": str(found.path),
+        "sha256": found.sha256,
+        "official": found.official(entry.archive),
+    }
+
+
+def _facts(ratings: Ratings) -> dict[str, Any]:
+    import numpy as np
+
+    stars, counts = np.unique(ratings.values, return_counts=True)
+    times = ratings.times
+    return {
+        **dataclasses.asdict(ratings.source),
+        "dataset_id": ratings.dataset_id,
+        "users": ratings.n_users,
+        "items": ratings.n_items,
+        "rated_items": len(np.unique(ratings.items)),
+        "ratings": len(ratings.values),
+        "density": len(ratings.values) / (ratings.n_users * ratings.n_items),
+        "histogram": {f"{star:g}": int(count) for star, count in zip(stars, counts, strict=True)},
+        "first": None if times is None else str(times.min().astype("datetime64[s]")),
+        "last": None if times is None else str(times.max().astype("datetime64[s]")),
+        "splits": _splits(ratings),
+    }
+
+
+def _splits(ratings: Ratings) -> dict[str, Any]:
+    """The default split: its parameters and the id of each part, or why there is none."""
+    from recsearch.data import SplitSpec, load_split
+
+    spec = SplitSpec()
+    facts: dict[str, Any] = dataclasses.asdict(spec)
+    try:
+        parts = [load_split(ratings, spec, part) for part in range(spec.folds)]
+    except DataError as error:
+        return facts | {"parts": [], "problem": error.message}
+    return facts | {
+        "parts": [
+            {
+                "part": split.part,
+                "split_id": split.split_id,
+                "eval_users": len(split.eval_users),
+                "heldout_ratings": len(split.heldout.items),
+                "train_ratings": len(split.train.items),
+            }
+            for split in parts
+        ],
+        "problem": None,
+    }
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    from recsearch.identity import short
+
+    lines = [
+        f"{'name':<12} {facts['name']}  ({facts['title']})",
+        f"{'users':<12} {facts['users']:,}",
+        f"{'items':<12} {facts['items']:,} known, {facts['rated_items']:,} rated",
+        f"{'ratings':<12} {facts['ratings']:,} ({facts['density']:.2%} of all pairs)",
+        *_bars(facts["histogram"]),
+    ]
+    if facts["first"] is not None:
+        lines.append(f"{'given':<12} {facts['first']} to {facts['last']} UTC")
+    lines += [
+        f"{'dataset id':<12} {facts['dataset_id']}",
+        f"{'source':<12} {facts['origin']} ({_official(facts)})",
+    ]
+    if facts["sha256"] is not None:
+        lines.append(f"{'SHA-256':<12} {facts['sha256']}")
+    lines += [f"{'note':<12} {note}" for note in facts["notes"]]
+    splits = facts["splits"]
+    if splits["problem"] is not None:
+        return [*lines, f"{'split':<12} none: {splits['problem']}"]
+    lines.append(
+        f"{'split':<12} {splits['method']}, {splits['folds']} parts, {splits['holdout']} ratings "
+        f"held out per user, seed {splits['seed']}"
+    )
+    lines += [
+        f"{'':<12} part {part['part']}: {short(part['split_id'])}, {part['eval_users']:,} users, "
+        f"{part['train_ratings']:,} training ratings"
+        for part in splits["parts"]
+    ]
+    return lines
+
+
+def _bars(histogram: dict[str, int], width: int = 30, most: int = 12) -> list[str]:
+    if len(histogram) > most:
+        values = list(histogram)
+        return [f"{'':<12} {len(values)} different values from {values[0]} to {values[-1]}"]
+    top = max(histogram.values())
+    return [
+        f"{'':<12} {star:>5} {'#' * round(width * count / top):<{width}} {count:>11,}"
+        for star, count in histogram.items()
+    ]
+
+
+def _official(row: dict[str, Any]) -> str:
+    if row["generated"]:
+        return "generated"
+    if row["sha256"] is None:
+        return ""
+    words = {True: "official", False: "not official", None: "no official digest known"}
+    return words[row["official"]]
+
+
+def _print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))

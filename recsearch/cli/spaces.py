@@ -1,0 +1,177 @@
+"""``recsearch spaces``: list, show and check search files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsearch.cli.options import json_option
+from recsearch.errors import SpecError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from recsearch.spec import SearchSpec
+
+MAX_WIDTH = 1000
+"""Characters per line at most where the output goes to a file or a pipe."""
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override any key of the file, such as space.embedding_size.max=64.",
+)
+
+
+@click.group()
+def spaces() -> None:
+    """List, show and check search files."""
+
+
+@spaces.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the searches that can be named: those of ./searches, then the project's."""
+    from recsearch.spec import available_searches
+
+    rows = [_row(name, path) for name, path in available_searches().items()]
+    if as_json:
+        _print_json(rows)
+        return
+    columns = ("name", "title", "metric", "method", "trials", "parameters", "file")
+    _print_table(columns, [[row[column] for column in columns] for row in rows])
+    for row in rows:
+        if row["error"]:
+            click.echo(f"Error: {row['error']}", err=True)
+
+
+@spaces.command()
+@click.argument("search")
+@set_option
+@json_option
+def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Show what SEARCH, a name or a TOML file, optimises and over which space."""
+    spec = _load(search, settings)
+    if as_json:
+        _print_json({"source": spec.source, **spec.resolved(), "notes": list(spec.notes)})
+        return
+    wanted, stop = spec.search, spec.search.stop.model_dump()
+    click.echo(f"{spec.title}  ({spec.source})")
+    _print_table(
+        ("", ""),
+        [
+            ("model", spec.model.class_),
+            *([("fixed", json.dumps(spec.model.config))] if spec.model.config else []),
+            ("objective", f"{wanted.metric} ({spec.direction})"),
+            (
+                "method",
+                f"{wanted.method}, {wanted.trials} trials of up to {wanted.max_epochs} epochs",
+            ),
+            ("scheduler", _with_options(wanted.scheduler, wanted.scheduler_options)),
+            ("stop", _with_options(stop.pop("rule"), stop)),
+            ("retention", wanted.retention),
+        ],
+        header=False,
+    )
+    if spec.space:
+        click.echo()
+        _print_table(
+            ("parameter", "type", "distribution", "range", "when"),
+            [
+                (name, domain.kind, domain.distribution, domain.range_text, domain.condition_text)
+                for name, domain in spec.space.items()
+            ],
+        )
+    _print_notes(spec)
+
+
+@spaces.command()
+@click.argument("file")
+@set_option
+@json_option
+def check(file: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Check FILE, or a search by name, against its model; exit 2 if it cannot be used."""
+    from recsearch.pruning import parse_scheduler
+    from recsearch.spec import check_against_model
+
+    spec = _load(file, settings)
+    try:
+        parse_scheduler(
+            spec.search.scheduler, dict(spec.search.scheduler_options), spec.search.max_epochs
+        )
+    except SpecError as err:
+        raise SpecError(f"{spec.source}: search.{err.message}", hint=err.hint) from None
+    check_against_model(spec)
+    if as_json:
+        _print_json({"source": spec.source, "ok": True, "notes": list(spec.notes)})
+        return
+    count = len(spec.space)
+    parameters = f"{count} parameter{'' if count == 1 else 's'}"
+    click.echo(f"{spec.source}: ok: {parameters}, fits {spec.model.class_}")
+    _print_notes(spec)
+
+
+def _load(search: str, settings: Iterable[str]) -> SearchSpec:
+    from recsearch.spec import load_search, parse_override
+
+    return load_search(search, overrides=dict(parse_override(text) for text in settings))
+
+
+def _row(name: str, path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "file": str(path), "error": None}
+    try:
+        spec = _load(str(path), ())
+    except SpecError as err:
+        empty = dict.fromkeys(("title", "model", "metric", "method", "trials", "parameters"))
+        return {**row, **empty, "error": err.message}
+    return {
+        **row,
+        "title": spec.title,
+        "model": spec.model.class_,
+        "metric": spec.search.metric,
+        "method": spec.search.method,
+        "trials": spec.search.trials,
+        "parameters": len(spec.space),
+    }
+
+
+def _with_options(name: str, options: dict[str, Any]) -> str:
+    settings = ", ".join(f"{key} = {value}" for key, value in options.items())
+    return f"{name} ({settings})" if settings else name
+
+
+def _print_notes(spec: SearchSpec) -> None:
+    for note in spec.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(
+    columns: Iterable[str], rows: Iterable[Iterable[Any]], *, header: bool = True
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=header)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    _print(Console(markup=False, highlight=False), table)
+
+
+def _print(console: Any, table: Table) -> None:
+    if not sys.stdout.isatty():
+        wide = console.options.update(max_width=MAX_WIDTH)
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
+    console.print(table)

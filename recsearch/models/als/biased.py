@@ -1,0 +1,165 @@
+"""BiasedMF for explicit ratings (Zhou et al. 2008), as `lenskit.als.BiasedMFScorer` defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lenskit.als import BiasedMFConfig, BiasedMFScorer
+
+from recsearch.bias import learn_bias
+from recsearch.models.als.model import ALSModel, Solvers
+from recsearch.models.als.rows import SparseRows
+from recsearch.models.als.solver import RidgeSolver
+from recsearch.models.config import complete_config
+from recsearch.models.pipelines import (
+    bias_model,
+    item_vocabulary,
+    topn_pipeline,
+    user_vocabulary,
+)
+from recsearch.models.protocol import Family
+from recsearch.models.vocabulary import EntityIds, frozen, need_shape
+from recsearch.state import Part, State
+
+if TYPE_CHECKING:
+    from lenskit.pipeline import Pipeline
+
+    from recsearch.data import Interactions, Split
+
+NAME = "als"
+
+
+class BiasedMF(ALSModel):
+    """Biases plus the dot product of user and item vectors.
+
+    Residuals r − b_ui are factorised with λ·n regularization (n entries of the row).
+    """
+
+    family = NAME
+    bias_names = ("item_bias", "user_bias", "global")
+
+    def __init__(self, config: Mapping[str, Any], ids: EntityIds):
+        super().__init__(config, ids)
+        self._offset: float
+        self._item_bias: np.ndarray
+        self._user_bias: np.ndarray
+
+    @classmethod
+    def create(
+        cls, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
+    ) -> BiasedMF:
+        """Learn the biases of the training ratings and draw the initial vectors as LensKit does."""
+        model = cls(config, EntityIds.of_split(split))
+        train, damping = split.train, config["damping"]
+        offset, item_bias, user_bias = learn_bias(
+            train, split.n_items, damping["user"], damping["item"]
+        )
+        model._offset = offset
+        model._item_bias, model._user_bias = frozen(item_bias), frozen(user_bias)
+        # The same float32 operations in the same order as BiasModel.transform_matrix.
+        residuals = train.values - np.float32(offset)
+        residuals -= item_bias[train.items]
+        residuals -= np.repeat(user_bias, np.diff(train.indptr))
+        rows = SparseRows(
+            indptr=train.indptr,
+            columns=train.items,
+            targets=residuals,
+            scales=None,
+            n_columns=split.n_items,
+        )
+        model._solvers = Solvers.of(rows, model.size)
+        rng = np.random.default_rng(seed)
+        model._items = frozen(_unit_vectors(rng, split.n_items, model.size))
+        model._trained_users = frozen(_unit_vectors(rng, split.n_users, model.size))
+        return model
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], state: State) -> BiasedMF:
+        """A model for scoring from a complete state."""
+        model = cls(config, EntityIds.of_state(state, NAME))
+        model.load_state(state)
+        return model
+
+    def scores(self, users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        """Predicted ratings, float32; the sum is taken in the order of LensKit's scorer."""
+        block = super().scores(users, items)
+        item_bias = self._item_bias if items is None else self._item_bias[items]
+        block += (np.float32(self._offset) + item_bias)[None, :] + self._user_bias[users][:, None]
+        return block
+
+    def to_pipeline(self, history: Interactions | None = None) -> Pipeline:
+        """``std:topn-predict`` with a `lenskit.als.BiasedMFScorer`; the biases are the fallback."""
+        scorer = BiasedMFScorer(BiasedMFConfig(**self.config, epochs=max(1, self.epochs)))
+        scorer.users = user_vocabulary(self.ids)
+        scorer.items = item_vocabulary(self.ids)
+        scorer.user_embeddings = self.user_embeddings
+        scorer.item_embeddings = self.item_embeddings
+        scorer.bias = bias_model(
+            self.ids, self.config["damping"], self._offset, self._item_bias, self._user_bias
+        )
+        return topn_pipeline(scorer, self.ids, NAME, bias=scorer.bias, history=history)
+
+    def _solve(self, solver: RidgeSolver, other: np.ndarray, reg: float) -> np.ndarray:
+        return solver.solve(other, reg, per_entry=True)
+
+    def _biases(self) -> dict[str, np.ndarray]:
+        return {
+            "item_bias": self._item_bias,
+            "user_bias": self._user_bias,
+            "global": frozen(np.array([self._offset], dtype=np.float64)),
+        }
+
+    def _load_biases(self, part: Part) -> None:
+        tensors = part.tensors
+        self._offset = float(tensors["global"][0])
+        shapes = {"item_bias": (len(self.ids.items),), "user_bias": (len(self.ids.users),)}
+        self._item_bias, self._user_bias = (
+            need_shape(tensors[name], shape, name, NAME) for name, shape in shapes.items()
+        )
+
+
+class BiasedMFFamily(Family):
+    """Configuration schema and factories of ``als``."""
+
+    name = NAME
+    class_path = "lenskit.als:BiasedMFScorer"
+    predicts_ratings = True
+    iterative = True
+    code_version = 1
+    default_metric = "RMSE"
+    continue_parts = ("model", "trainer")
+    libraries = ("lenskit", "numpy", "scipy")
+
+    def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of `lenskit.als.BiasedMFConfig` without epochs; see `Family.complete`."""
+        return complete_config(
+            BiasedMFConfig,
+            config,
+            NAME,
+            # LensKit: an entity without regularization keeps the default, one without damping 0.
+            pairs={"regularization": 0.1, "damping": 0.0},
+            aliases={"embedding_size": ("features", "embedding_size_exp")},
+        )
+
+    def create(
+        self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
+    ) -> BiasedMF:
+        """An untrained model; see `Family.create`."""
+        return BiasedMF.create(self.complete(config), split, seed)
+
+    def load(self, config: Mapping[str, Any], state: State) -> BiasedMF:
+        """A model for scoring; see `Family.load`."""
+        return BiasedMF.load(self.complete(config), state)
+
+    def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
+        """Vectors and biases of all users and items, 4 bytes a number."""
+        return 4 * (split.n_users + split.n_items) * (config["embedding_size"] + 1) + 8
+
+
+def _unit_vectors(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
+    """LensKit's initial vectors: normal, scaled to length 1."""
+    vectors = rng.standard_normal((rows, size), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1).reshape((rows, 1))
+    return vectors

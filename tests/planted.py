@@ -1,0 +1,110 @@
+"""A model whose RMSE and ranking follow a planted curve: the right answer is known in advance.
+
+Named in search files as ``planted:Planted`` with this folder on the Python path. Every held-out
+rating of `planted_split` is 3, so a model that predicts ``3 + c`` everywhere has RMSE ``c``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsearch.data import Split
+from recsearch.errors import UsageError
+from recsearch.state import Part, State
+
+DEFAULTS: dict[str, Any] = {"level": 1.0, "best_epoch": 4, "slope": 0.1, "fail_at": 0, "sleep": 0.0}
+
+
+class Planted:
+    """RMSE ``level + slope * |epoch - best_epoch|``; fails or diverges where it is told to.
+
+    Every trained epoch appends a line to the file that ``PLANTED_LOG`` names.
+    """
+
+    predicts_ratings = True
+    iterative = True
+    code_version = 1
+    default_metric = "RMSE"
+
+    def __init__(self, config: dict[str, Any], users: np.ndarray, items: np.ndarray) -> None:
+        self.config, self.users, self.items = config, users, items
+        self.trail = np.zeros(64, dtype=np.float32)
+        self.epochs = 0
+        self.wanted = np.zeros((len(users), len(items)), dtype=np.float32)
+
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for key in config:
+            if key not in DEFAULTS:
+                raise UsageError(f"no parameter {key}")
+        return {**DEFAULTS, **config}
+
+    @classmethod
+    def create(cls, config: dict[str, Any], split: Split, seed: Any) -> Planted:
+        return cls(config, split.user_ids, split.item_ids)
+
+    @classmethod
+    def load(cls, config: dict[str, Any], state: State) -> Planted:
+        vocabulary = state["vocabulary"].tensors
+        model = cls(config, vocabulary["user_ids"], vocabulary["item_ids"])
+        model.load_state(state)
+        return model
+
+    def train_epoch(self) -> dict[str, float]:
+        time.sleep(self.config["sleep"])
+        self.epochs += 1
+        if self.epochs == self.config["fail_at"]:
+            raise ValueError("planted failure")
+        log = os.environ.get("PLANTED_LOG")
+        if log:
+            with Path(log).open("a", encoding="utf-8") as file:
+                file.write(f"{self.config['level']} {self.epochs}\n")
+        # Depends on every epoch before: a resumed trial that lost one would differ.
+        self.trail = np.roll(self.trail, 1) * np.float32(0.9) + np.float32(self.epochs)
+        return {}
+
+    def state(self) -> State:
+        ids = {"user_ids": self.users, "item_ids": self.items}
+        return {
+            "model": Part({"trail": self.trail.copy()}),
+            "vocabulary": Part(ids, constant=True),
+            "trainer": Part({}, {"epochs": self.epochs}),
+        }
+
+    def load_state(self, state: State) -> None:
+        self.trail = np.array(state["model"].tensors["trail"])
+        self.epochs = int(state["trainer"].values["epochs"])
+
+    def scores(self, users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        count = len(self.items) if items is None else len(items)
+        distance = abs(self.epochs - self.config["best_epoch"])
+        error = self.config["level"] + self.config["slope"] * distance
+        return np.full((len(users), count), 3 + error, dtype=np.float32)
+
+    def to_pipeline(self, history: Any = None) -> Any:
+        raise NotImplementedError
+
+
+class PlantedRank(Planted):
+    """Maximised: held-out items lead in the best epoch, tie one epoch away, and trail after."""
+
+    predicts_ratings = False
+    default_metric = "RecipRank"
+
+    @classmethod
+    def create(cls, config: dict[str, Any], split: Split, seed: Any) -> PlantedRank:
+        model = cls(config, split.user_ids, split.item_ids)
+        model.wanted = np.zeros((split.n_users, split.n_items), dtype=np.float32)
+        rows = np.repeat(split.eval_users, np.diff(split.heldout.indptr))
+        model.wanted[rows, split.heldout.items] = 1
+        return model
+
+    def scores(self, users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        distance = abs(self.epochs - self.config["best_epoch"])
+        block = self.wanted[users] * np.float32(1 - distance)
+        return block if items is None else block[:, items]

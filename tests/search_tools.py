@@ -1,0 +1,94 @@
+"""Splits, plans and search files for tests of trials and searches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsearch.data import Interactions, Source, Split
+from recsearch.models import resolve
+from recsearch.stopping import NoStop, StopRule
+from recsearch.trial import TrialPlan, trial_key
+
+USERS, ITEMS = 20, 12
+
+
+def planted_split() -> Split:
+    """Every user has rated items 0 and 1; item 11 is held out; all ratings are 3."""
+    return Split(
+        source=Source("planted", "planted ratings", "generated", None, None, True),
+        dataset_id="d" * 64,
+        split_id="5" * 64,
+        method={"method": "by hand"},
+        part=0,
+        user_ids=np.arange(USERS) + 1,
+        item_ids=np.arange(ITEMS) + 100,
+        titles=None,
+        train=_rows([0, 1]),
+        eval_users=np.arange(USERS, dtype=np.int32),
+        heldout=_rows([ITEMS - 1]),
+    )
+
+
+def _rows(items: list[int]) -> Interactions:
+    return Interactions(
+        indptr=np.arange(USERS + 1, dtype=np.int64) * len(items),
+        items=np.tile(np.array(items, dtype=np.int32), USERS),
+        values=np.full(USERS * len(items), 3, dtype=np.float32),
+        times=None,
+    )
+
+
+def plan(
+    model: str = "planted:Planted",
+    *,
+    number: int = 1,
+    max_epochs: int = 6,
+    stop: StopRule | None = None,
+    objective: str = "RMSE",
+    retention: str = "best+last",
+    run_id: str = "run-a",
+    seed: int = 1,
+    **config: Any,
+) -> TrialPlan:
+    """The plan of one trial on `planted_split`."""
+    family = resolve(model)
+    complete = family.complete(config)
+    metrics = ("RMSE", "RMSE-pooled", "RecipRank") if family.predicts_ratings else ("RecipRank",)
+    return TrialPlan(
+        number=number,
+        config=complete,
+        key=trial_key(family, complete, planted_split(), seed, metrics),
+        seed=seed,
+        max_epochs=max_epochs,
+        stop=stop or NoStop(),
+        objective=objective,
+        metrics=metrics,
+        retention=retention,
+        run_id=run_id,
+    )
+
+
+def write_search(path: Path, model: str = "planted:Planted", **search: Any) -> Path:
+    """A search file over the planted model's level."""
+    settings = {"metric": "RMSE", "method": "random", "trials": 5, "max_epochs": 6,
+                "scheduler": "none", "lag": 2, **search}  # fmt: skip
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    path.write_text(
+        'title = "Planted"\n'
+        f'[model]\nclass = "{model}"\n'
+        "[search]\n" + "\n".join(lines) + "\n"
+        "[space]\n"
+        'level = { type = "float", min = 0.5, max = 2.0 }\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {inner} }}"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search_tools import plan, planted_split
+
+from recsearch.models import resolve
+from recsearch.stopping import Plateau
+from recsearch.store import Store
+from recsearch.trial import EpochResult, NonFiniteObjectiveError, TrialPlan, run_trial, trial_key
+from recsearch.verification import same_arrays
+
+
+def run(what: TrialPlan, store: Store, model: str = "planted:Planted", epochs: int | None = None
+        ) -> list[EpochResult]:  # fmt: skip
+    trial = run_trial(what, resolve(model), planted_split(), store)
+    return list(islice(trial, epochs))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    log = tmp_path / "trained"
+    log.touch()
+    monkeypatch.setenv("PLANTED_LOG", str(log))
+    return log
+
+
+def test_epochs_carry_their_own_metrics(store: Store) -> None:
+    results = run(plan(level=1.0, best_epoch=4), store)
+    assert [result.epoch for result in results] == [1, 2, 3, 4, 5, 6]
+    values = [result.metrics["RMSE"] for result in results]
+    assert values == pytest.approx([1.3, 1.2, 1.1, 1.0, 1.1, 1.2], abs=1e-6)
+    assert [result.finished for result in results] == [None] * 5 + ["max_epochs"]
+    assert not any(result.cached for result in results)
+
+
+@pytest.mark.parametrize(
+    ("model", "objective", "best"),
+    [("planted:Planted", "RMSE", 4), ("planted:PlantedRank", "RecipRank", 4)],
+)
+def test_best_and_last_stay_in_both_directions(
+    store: Store, model: str, objective: str, best: int
+) -> None:
+    what = plan(model, objective=objective, best_epoch=best)
+    results = run(what, store, model)
+    values = [result.metrics[objective] for result in results]
+    top = min(values) if objective == "RMSE" else max(values)
+    assert values.index(top) + 1 == best
+    assert store.epochs(what.key) == [best, 6]
+    manifest = store.read(what.key, best)
+    assert manifest.info["metrics"][objective] == top
+    assert manifest.info["config"] == what.config
+
+
+def test_every_epoch_is_committed_before_it_is_reported(store: Store) -> None:
+    what = plan(retention="all")
+    trial = run_trial(what, resolve("planted:Planted"), planted_split(), store)
+    for result in trial:
+        assert store.epochs(what.key)[-1] == result.epoch
+    assert store.epochs(what.key) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("stopped_after", range(6))
+def test_a_stopped_trial_continues_and_equals_a_straight_one_bit_for_bit(
+    tmp_path: Path, trained: Path, stopped_after: int
+) -> None:
+    straight, other = Store.open(tmp_path / "a"), Store.open(tmp_path / "b")
+    what = plan(retention="all")
+    expected = run(what, straight)
+    trained.write_text("")
+    run(what, other, epochs=stopped_after)
+    resumed = run(what, other)
+    assert [r.metrics for r in resumed] == [r.metrics for r in expected]
+    assert [r.finished for r in resumed] == [r.finished for r in expected]
+    epochs = [int(line.split()[1]) for line in trained.read_text().splitlines()]
+    assert epochs == [1, 2, 3, 4, 5, 6], "no finished epoch is trained again"
+    for epoch in range(1, 7):
+        assert same_arrays(straight.restore(what.key, epoch), other.restore(what.key, epoch))
+
+
+def test_an_equal_trial_of_another_run_is_not_trained(store: Store, trained: Path) -> None:
+    first = run(plan(run_id="run-a"), store)
+    trained.write_text("")
+    second = run(plan(run_id="run-b", number=9), store)
+    assert trained.read_text() == ""
+    assert all(result.cached for result in second)
+    assert [r.metrics for r in second] == [r.metrics for r in first]
+
+
+def test_more_epochs_continue_a_cached_trial(store: Store, trained: Path) -> None:
+    run(plan(run_id="run-a", max_epochs=3), store)
+    trained.write_text("")
+    longer = run(plan(run_id="run-b", max_epochs=5), store)
+    assert [result.cached for result in longer] == [True] * 3 + [False] * 2
+    assert [line.split()[1] for line in trained.read_text().splitlines()] == ["4", "5"]
+
+
+def test_fewer_epochs_end_a_cached_trial_where_they_would(store: Store) -> None:
+    run(plan(run_id="run-a"), store)
+    shorter = run(plan(run_id="run-b", max_epochs=2), store)
+    assert [result.finished for result in shorter] == [None, "max_epochs"]
+
+
+def test_a_run_never_drops_what_another_run_keeps(store: Store) -> None:
+    run(plan(run_id="run-a", max_epochs=4, best_epoch=2), store)
+    what = plan(run_id="run-b", max_epochs=6, best_epoch=2)
+    run(what, store)
+    assert {2, 4} <= set(store.epochs(what.key))
+
+
+def test_the_stop_rule_ends_a_trial_and_names_itself(store: Store) -> None:
+    what = plan(max_epochs=30, best_epoch=2, stop=Plateau(patience=3, grace=3))
+    results = run(what, store)
+    assert results[-1].finished == "plateau"
+    assert results[-1].epoch == 5
+    assert store.epochs(what.key) == [2, 5]
+
+
+def test_a_one_shot_trial_has_one_epoch(store: Store) -> None:
+    results = run(plan(max_epochs=1), store)
+    assert [result.finished for result in results] == ["one_shot"]
+
+
+def test_a_diverged_objective_is_an_error_and_earlier_epochs_stay(store: Store) -> None:
+    what = plan(level=1.0, slope=1e39, best_epoch=1)
+    family, split = resolve("planted:Planted"), planted_split()
+    results = run_trial(what, family, split, store)
+    assert next(results).epoch == 1
+    with pytest.raises(NonFiniteObjectiveError, match="after epoch 2"), np.errstate(all="ignore"):
+        next(results)
+    assert store.epochs(what.key) == [1]
+
+
+def test_a_failing_epoch_raises_what_the_model_raised(store: Store) -> None:
+    what = plan(fail_at=3)
+    trial = run_trial(what, resolve("planted:Planted"), planted_split(), store)
+    assert [next(trial).epoch, next(trial).epoch] == [1, 2]
+    with pytest.raises(ValueError, match="planted failure"):
+        next(trial)
+    assert store.epochs(what.key) == [2]
+
+
+def test_the_key_is_the_content_of_the_trial() -> None:
+    family, split = resolve("planted:Planted"), planted_split()
+    config = family.complete({})
+    base = trial_key(family, config, split, 1, ("RMSE",))
+    assert base == trial_key(family, dict(reversed(config.items())), split, 1, ("RMSE",))
+    assert len(base) == 64
+    others = {
+        trial_key(family, {**config, "level": 2.0}, split, 1, ("RMSE",)),
+        trial_key(family, config, replace(split, split_id="6" * 64), 1, ("RMSE",)),
+        trial_key(family, config, replace(split, part=1), 1, ("RMSE",)),
+        trial_key(family, config, split, 2, ("RMSE",)),
+        trial_key(family, config, split, 1, ("RMSE", "MAE")),
+        trial_key(resolve("planted:PlantedRank"), config, split, 1, ("RMSE",)),
+    }
+    assert len(others | {base}) == 7
