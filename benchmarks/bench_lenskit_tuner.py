@@ -82,8 +82,14 @@ def run_lenskit(split: Any, configs: Sequence[dict[str, Any]], epochs: int) -> d
     pipeline = topn_predict_pipeline(BiasedMFScorer(user_embeddings="prefer"), name="als")
     spec = TuningSpec.model_validate(
         {
-            "search": {"method": "random", "max_points": 1, "default_points": 1, "metric": "RMSE",
-                       "max_epochs": epochs - 1, "min_epochs": 10_000},
+            "search": {
+                "method": "random",
+                "max_points": 1,
+                "default_points": 1,
+                "metric": "RMSE",
+                "max_epochs": epochs - 1,
+                "min_epochs": 10_000,
+            },
             "space": {"scorer": {}},
             "pipeline": pipeline.config.model_dump(mode="json"),
         }
@@ -91,8 +97,10 @@ def run_lenskit(split: Any, configs: Sequence[dict[str, Any]], epochs: int) -> d
     test = ItemListCollection(UserIDKey)
     for row, user in enumerate(split.eval_users):
         begin, end = split.heldout.indptr[row : row + 2]
-        items = ItemList(item_ids=split.item_ids[split.heldout.items[begin:end]],
-                         rating=split.heldout.values[begin:end])
+        items = ItemList(
+            item_ids=split.item_ids[split.heldout.items[begin:end]],
+            rating=split.heldout.values[begin:end],
+        )
         test.add(items, user_id=split.user_ids[user])
     tuner_module.IterativeEval = Numbered
     with tempfile.TemporaryDirectory() as folder:
@@ -123,9 +131,16 @@ def run_ours(data: str, configs: Sequence[dict[str, Any]], epochs: int) -> dict[
         def suggest(self, number: int, observed: Any, pending: Any) -> Suggestion:
             return Suggestion(flatten(configs[number - 1]), "given")
 
-    spec = load_search("als", overrides={
-        "search.trials": len(configs), "search.max_epochs": epochs, "search.scheduler": "none",
-        "search.stop": {"rule": "none"}, "search.lag": len(configs)})
+    spec = load_search(
+        "als",
+        overrides={
+            "search.trials": len(configs),
+            "search.max_epochs": epochs,
+            "search.scheduler": "none",
+            "search.stop": {"rule": "none"},
+            "search.lag": len(configs),
+        },
+    )
     make = driver.make_suggester
     driver.make_suggester = lambda *arguments: Given()
     try:
@@ -168,19 +183,28 @@ def main(data: str, configs: int, epochs: int, largest: int) -> None:
         float(np.max(np.abs(np.array(ours[n][:epochs]) - np.array(theirs[n][:epochs]))))
         for n in range(configs)
     ]
-    print(f"{'trial':>5} {'size':>5} {'epochs':>13} {'last RMSE ours':>15} {'LensKit':>9} {'max diff':>9}")
+    print("trial  size        epochs  last RMSE ours   LensKit  max diff")
     for n, point in enumerate(points):
-        print(f"{n + 1:>5} {point['embedding_size']:>5} {len(ours[n]):>6}/{len(theirs[n]):<6} "
-              f"{ours[n][-1]:>15.6f} {theirs[n][-1]:>9.6f} {differences[n]:>9.1e}")
+        print(
+            f"{n + 1:>5} {point['embedding_size']:>5} {len(ours[n]):>6}/{len(theirs[n]):<6} "
+            f"{ours[n][-1]:>15.6f} {theirs[n][-1]:>9.6f} {differences[n]:>9.1e}"
+        )
     result = {
-        "data": data, "configs": configs, "epochs": epochs, "largest": largest,
+        "data": data,
+        "configs": configs,
+        "epochs": epochs,
+        "largest": largest,
         "max_rmse_difference": max(differences),
-        "ours_s": between - began, "lenskit_s": ended - between,
+        "ours_s": between - began,
+        "lenskit_s": ended - between,
         "ratio": (ended - between) / (between - began),
-        "cores": os.cpu_count(), "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "machine": platform.processor() or platform.machine(),
     }
-    print(f"wall time: ours {result['ours_s']:.1f} s, LensKit {result['lenskit_s']:.1f} s, "
-          f"ratio {result['ratio']:.1f}; largest RMSE difference {max(differences):.1e}")
+    print(
+        f"wall time: ours {result['ours_s']:.1f} s, LensKit {result['lenskit_s']:.1f} s, "
+        f"ratio {result['ratio']:.1f}; largest RMSE difference {max(differences):.1e}"
+    )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "lenskit_tuner.json").write_text(json.dumps(result, indent=2) + "\n")
 

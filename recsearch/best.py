@@ -10,9 +10,7 @@ from recsearch.record import EpochRow, TrialView
 CONFIG_FORMAT = 1
 
 
-def config_document(
-    identity: Mapping[str, Any], trial: TrialView, row: EpochRow
-) -> dict[str, Any]:
+def config_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow) -> dict[str, Any]:
     """All that is needed to retrain the best epoch, and the metrics it must then have.
 
     ``epochs`` is the 1-based number of epochs to train: that of the best epoch, not the last.
@@ -39,9 +37,7 @@ def config_document(
     }
 
 
-def result_document(
-    identity: Mapping[str, Any], trial: TrialView, row: EpochRow
-) -> dict[str, Any]:
+def result_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow) -> dict[str, Any]:
     """The metrics of the best epoch, read from the row of that very epoch."""
     metric = identity["search"]["search"]["metric"]
     return {

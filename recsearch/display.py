@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TextIO
 
@@ -48,7 +49,7 @@ class PlainDisplay(SilentDisplay):
     def begin(self, record: Record, total: int) -> None:
         """Say what is resumed and what is to come."""
         self._clock = Clock(record, total)
-        self._step = max(1, total // PLAIN_LINES)
+        self._step = math.ceil(total / PLAIN_LINES)
         self._finished = len(_finished(record))
         self._line(f"{total} trials, {self._finished} finished before")
 

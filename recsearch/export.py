@@ -45,8 +45,7 @@ def export(loaded: Loaded, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     tensors, strings = _flatten(loaded.state)
     save_file(tensors, folder / "model.safetensors")
-    write_atomic(folder / "pipeline.json", json.loads(
-        loaded.pipeline().config.model_dump_json()))
+    write_atomic(folder / "pipeline.json", json.loads(loaded.pipeline().config.model_dump_json()))
     write_atomic(
         folder / "model.json",
         {

@@ -108,8 +108,11 @@ def check_metrics(
         VerificationError: one differs by more than ``tolerance``; names all that do.
     """
     differences = {
-        name: math.inf if (value is None) != (name not in found or not math.isfinite(found[name]))
-        else 0.0 if value is None else abs(found[name] - value)
+        name: math.inf
+        if (value is None) != (name not in found or not math.isfinite(found[name]))
+        else 0.0
+        if value is None
+        else abs(found[name] - value)
         for name, value in recorded.items()
     }
     wrong = [name for name, difference in differences.items() if difference > tolerance]
@@ -166,8 +169,10 @@ def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialV
         trial = view.trial(number)
         top = view.trial_best(trial)
         if top is None:
-            raise UsageError(f"trial {number} of {view.name} has no finished epoch.",
-                             hint=f"Choose another: recsearch status {view.path}")
+            raise UsageError(
+                f"trial {number} of {view.name} has no finished epoch.",
+                hint=f"Choose another: recsearch status {view.path}",
+            )
         best = top
     if epoch == "best":
         return trial, best
@@ -175,7 +180,7 @@ def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialV
         return trial, trial.epochs[-1]
     if not 1 <= epoch <= len(trial.epochs):
         raise UsageError(
-            f"trial {trial.number} of {view.name} has epochs 1 to {len(trial.epochs)}, not {epoch}.",
+            f"trial {trial.number} of {view.name} has epochs 1 to {len(trial.epochs)}, not {epoch}",
             hint=f"Choose one of them, best or last: recsearch load {view.path} --epoch best",
         )
     return trial, trial.epochs[epoch - 1]

@@ -1,7 +1,7 @@
 """Which trial comes next: a function of the search, the seed and the journal alone.
 
-Trial *k* is suggested from the results of trials 1 … *k − lag*; those in between are pending. So the
-plan depends neither on the number of workers nor on the order in which their results arrive.
+Trial *k* is suggested from the results of trials 1 … *k − lag*; those in between are pending. So
+the plan depends neither on the number of workers nor on the order in which results arrive.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class RunPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works on the run; beside the folder, which may be moved aside."""
+        """Held by the process at work; beside the folder, which may be moved aside."""
         return self.root.with_name(f".{self.root.name}.lock")
 
     @property
@@ -204,9 +204,7 @@ def check_identity(paths: RunPaths, asked: Mapping[str, Any]) -> bool:
     found = read_identity(paths)
     if found is None:
         return False
-    differences = [
-        line for name in IDENTITY_FIELDS for line in _differences(name, found, asked)
-    ]
+    differences = [line for name in IDENTITY_FIELDS for line in _differences(name, found, asked)]
     if differences:
         raise IdentityError(
             f"{paths.root}: this folder holds another run; nothing was changed. Differing:\n"

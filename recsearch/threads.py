@@ -1,5 +1,7 @@
-"""One BLAS thread per trial: as many trials as cores beats many threads on one, and a fixed thread
-count is part of what makes a resumed or repeated trial bit-equal.
+"""One BLAS thread per trial.
+
+As many trials as cores beat many threads on one trial, and a fixed thread count is part of what
+makes a resumed or repeated trial bit-equal.
 """
 
 from __future__ import annotations

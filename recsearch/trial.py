@@ -1,8 +1,8 @@
 """One trial as a plain generator of epochs: train, evaluate, commit, report. No Ray here.
 
-A trial is addressed in the store by its key. Epochs that the store already has, from this run before
-it was killed or from any other run of an equal trial, are reported from their checkpoint's own
-record instead of being trained again; training continues after the last of them.
+A trial is addressed in the store by its key. Epochs that the store already has, from this run
+before it was killed or from any other run of an equal trial, are reported from their checkpoint's
+own record instead of being trained again; training continues after the last of them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from recsearch.bias import learn_bias
+from recsearch.baselines import bias_scores
 from recsearch.data import Split
 from recsearch.errors import CheckpointNotFoundError, RecsearchError
-from recsearch.evaluation import EVALUATION_VERSION, Scores, evaluate, parse
+from recsearch.evaluation import EVALUATION_VERSION, evaluate, parse
 from recsearch.identity import derive_seed, digest
 from recsearch.models import Family, Model
+from recsearch.state import State
 from recsearch.stopping import StopRule
 from recsearch.store import Record as RetentionRecord
 from recsearch.store import Store, parse_policy
 
 
 class NonFiniteObjectiveError(RecsearchError):
-    """The objective of an epoch is NaN or infinite: the trial diverged."""
+    """The objective or the model of an epoch is NaN or infinite: the trial diverged."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,7 @@ def trial_key(
     )
 
 
-def run_trial(
-    plan: TrialPlan, family: Family, split: Split, store: Store, fallback: Scores | None = None
-) -> Iterator[EpochResult]:
+def run_trial(plan: TrialPlan, family: Family, split: Split, store: Store) -> Iterator[EpochResult]:
     """Yield the epochs of a trial, each after its checkpoint is durable.
 
     Raises:
@@ -116,10 +115,24 @@ def run_trial(
         parts = family.continue_parts
         model.load_state(store.restore(plan.key, history[-1]["epoch"], parts=parts))
     while True:
-        result = _train_one(plan, model, split, store, history, fallback)
+        result = _train_one(plan, family, model, split, store, history)
         yield result
         if result.finished:
             return
+
+
+def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) -> dict[str, float]:
+    """The metrics of a model on the held-out part, as every epoch records them.
+
+    Where a rating predictor has no score, LensKit's undamped bias model predicts, as in LensKit's
+    own rating pipelines.
+    """
+
+    def bias(users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        return bias_scores(split, 0.0, 0.0)(users, items)
+
+    fallback = bias if family.predicts_ratings else None
+    return evaluate(model.scores, split, metrics, fallback=fallback)
 
 
 def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:
@@ -127,43 +140,29 @@ def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:
     return family.create(dict(plan.config), split, derive_seed(plan.seed, "init"))
 
 
-def bias_fallback(split: Split) -> Scores:
-    """Predictions where a model has none: LensKit's rating pipelines use an undamped bias model."""
-    offset, item_bias, user_bias = learn_bias(split.train, split.n_items, 0.0, 0.0)
-
-    def scores(users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
-        chosen = item_bias if items is None else item_bias[items]
-        block: np.ndarray = offset + user_bias[users][:, None] + chosen[None, :]
-        return block.astype(np.float32)
-
-    return scores
-
-
 def _train_one(
     plan: TrialPlan,
+    family: Family,
     model: Model,
     split: Split,
     store: Store,
     history: list[dict[str, Any]],
-    fallback: Scores | None,
 ) -> EpochResult:
     epoch = len(history) + 1
     began = time.perf_counter()
     model.train_epoch()
     trained = time.perf_counter()
+    state = model.state()
+    _check_finite(state, epoch)
     # Encoding and hashing the blobs overlaps with the evaluation.
-    staged = store.stage(model.state())
+    staged = store.stage(state)
     try:
-        metrics = evaluate(model.scores, split, plan.metrics, fallback=fallback)
+        metrics = measure(model, family, split, plan.metrics)
+        _check_objective(plan.objective, metrics, epoch)
     except BaseException:
         staged.abandon()
         raise
     evaluated = time.perf_counter()
-    if not math.isfinite(metrics[plan.objective]):
-        staged.abandon()
-        raise NonFiniteObjectiveError(
-            f"{plan.objective} is {metrics[plan.objective]} after epoch {epoch}: the trial diverged."
-        )
     row: dict[str, Any] = {
         "epoch": epoch,
         "metrics": {name: _or_none(value) for name, value in metrics.items()},
@@ -195,6 +194,23 @@ def _train_one(
         cached=False,
         finished=plan.finish_reason(_values(history, plan.objective)),
     )
+
+
+def _check_finite(state: State, epoch: int) -> None:
+    """A diverged model could otherwise score like the bias model that stands in for its NaN."""
+    for part_name, part in state.items():
+        for name, array in part.tensors.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise NonFiniteObjectiveError(
+                    f"{name} of the {part_name} is not finite after epoch {epoch}: it diverged."
+                )
+
+
+def _check_objective(objective: str, metrics: Mapping[str, float], epoch: int) -> None:
+    if not math.isfinite(metrics[objective]):
+        raise NonFiniteObjectiveError(
+            f"{objective} is {metrics[objective]} after epoch {epoch}: it diverged."
+        )
 
 
 def _stored_history(store: Store, key: str) -> list[dict[str, Any]]:

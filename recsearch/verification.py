@@ -12,14 +12,13 @@ import numpy as np
 
 from recsearch.best import CONFIG_FORMAT
 from recsearch.errors import CheckpointNotFoundError, StoreError, UsageError
-from recsearch.evaluation import evaluate
 from recsearch.identity import derive_seed
 from recsearch.loading import check_metrics, split_of
 from recsearch.models import Model, resolve
 from recsearch.state import State
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
-from recsearch.trial import bias_fallback
+from recsearch.trial import measure
 
 NEEDED = ("format", "model", "config", "epochs", "seed", "metrics", "dataset", "split", "key")
 
@@ -80,8 +79,7 @@ def verify(
     for epoch in range(1, document["epochs"] + 1):
         model.train_epoch()
         on_epoch(epoch)
-    fallback = bias_fallback(split) if family.predicts_ratings else None
-    found = evaluate(model.scores, split, tuple(document["metrics"]), fallback=fallback)
+    found = measure(model, family, split, tuple(document["metrics"]))
     difference = check_metrics(document["metrics"], found, "retrained")
     return Verified(found, difference, _bit_equal(model, document, store_url))
 

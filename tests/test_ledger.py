@@ -11,7 +11,6 @@ from recsearch.journal import Journal, read_events
 from recsearch.ledger import Ledger
 from recsearch.record import EpochRow, Record, TrialView
 
-
 OPEN: list[Journal] = []
 
 

@@ -14,7 +14,6 @@ from recsearch.planner import PlannedTrial, Planner, Wait
 from recsearch.record import Record
 from recsearch.suggest import Observation, Suggestion
 
-
 OPEN: list[Journal] = []
 
 
@@ -75,9 +74,7 @@ class Desk:
 def test_trials_are_numbered_completed_and_addressed(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     planned = desk.planner.next()
-    assert planned == PlannedTrial(
-        1, {"x": 1, "filled": True}, digest({"x": 1, "filled": True})
-    )
+    assert planned == PlannedTrial(1, {"x": 1, "filled": True}, digest({"x": 1, "filled": True}))
 
 
 def test_a_suggestion_sees_results_lag_back_and_the_rest_as_pending(tmp_path: Path) -> None:

@@ -165,9 +165,7 @@ def test_write_atomic_leaves_the_old_file_when_it_fails(
 
 def test_a_view_reads_a_run_in_progress(paths: RunPaths) -> None:
     with Journal(paths.journal) as journal:
-        journal.append(
-            "opened", pid=1, host="h", version="0", workers=1, trials=5, resumed=False
-        )
+        journal.append("opened", pid=1, host="h", version="0", workers=1, trials=5, resumed=False)
         journal.append(
             "suggested", trial=1, params={"size": 8}, config={}, key="k", origin="default"
         )

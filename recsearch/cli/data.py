@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsearch.cli.options import json_option
+from recsearch.cli.output import print_json, print_table
 from recsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,12 +32,12 @@ def list_(as_json: bool) -> None:
 
     rows = [_list_row(entry) for entry in DATASETS.values()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = [
         (row["name"], row["title"], _official(row), row["path"] or row["state"]) for row in rows
     ]
-    _print_columns(("name", "title", "official", "found"), shown)
+    print_table(("name", "title", "official", "found"), shown)
 
 
 @data.command()
@@ -50,7 +49,7 @@ def show(name: str, as_json: bool) -> None:
 
     facts = _facts(load_dataset(name, allow_download=False))
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     for line in _lines(facts):
         click.echo(line)
@@ -74,7 +73,7 @@ def fetch(name: str, as_json: bool) -> None:
     ratings = load_dataset(entry.name)
     source = dataclasses.asdict(ratings.source)
     if as_json:
-        _print_json({**source, "path": None if path is None else str(path)})
+        print_json({**source, "path": None if path is None else str(path)})
         return
     click.echo(f"{entry.name}: {path or 'generated, nothing to fetch'} ({_official(source)})")
     for note in ratings.source.notes:
@@ -204,14 +203,3 @@ def _official(row: dict[str, Any]) -> str:
         return ""
     words = {True: "official", False: "not official", None: "no official digest known"}
     return words[row["official"]]
-
-
-def _print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    for row in (header, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))

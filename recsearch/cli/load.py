@@ -32,14 +32,31 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 @click.option("--trial", type=int, help="Trial number.  [default: the best trial]")
 @click.option("--epoch", type=EpochChoice(), default="best", show_default=True, help="Which epoch.")
 @click.option("--user", help="Print recommendations for this user id.")
-@click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True,
-              help="How many recommendations.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Write pipeline JSON and safetensors into this new folder.")
-@click.option("--check/--no-check", default=True, show_default=True,
-              help="Recompute the validation metrics; exit 3 if they differ from the record.")
-@click.option("--store", "store_url", envvar="RECSEARCH_STORE",
-              help="Checkpoint store.  [default: the one of the run]")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="How many recommendations.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write pipeline JSON and safetensors into this new folder.",
+)
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Recompute the validation metrics; exit 3 if they differ from the record.",
+)
+@click.option(
+    "--store",
+    "store_url",
+    envvar="RECSEARCH_STORE",
+    help="Checkpoint store.  [default: the one of the run]",
+)
 @json_option
 def load(
     run: Path,
@@ -60,8 +77,11 @@ def load(
     try:
         split = split_of(loaded.view.identity) if check or user else None
     except DataNotFoundError:
-        click.echo("the ratings are not at hand: metrics not recomputed, and what users "
-                   "already rated is not left out", err=True)
+        click.echo(
+            "the ratings are not at hand: metrics not recomputed, and what users "
+            "already rated is not left out",
+            err=True,
+        )
     report: dict[str, Any] = {
         "run": loaded.view.name,
         "trial": loaded.trial.number,
@@ -84,14 +104,12 @@ def load(
 
 
 def _check(loaded: Any, split: Any) -> float:
-    from recsearch.evaluation import evaluate
     from recsearch.loading import check_metrics
     from recsearch.threads import use_one_thread
-    from recsearch.trial import bias_fallback
+    from recsearch.trial import measure
 
     use_one_thread()
-    fallback = bias_fallback(split) if loaded.family.predicts_ratings else None
-    found = evaluate(loaded.model.scores, split, tuple(loaded.row.metrics), fallback=fallback)
+    found = measure(loaded.model, loaded.family, split, tuple(loaded.row.metrics))
     return check_metrics(loaded.row.metrics, found, "reloaded")
 
 
@@ -127,8 +145,10 @@ def _show(loaded: Any, report: dict[str, Any]) -> None:
     click.echo(f"loaded     {report['run']}, trial {report['trial']}, epoch {report['epoch']}")
     click.echo(f"{objective:<10} {loaded.row.value(objective):.6f}")
     if "checked" in report:
-        click.echo(f"checked    {len(loaded.row.metrics)} validation metrics recomputed, "
-                   f"equal to {report['checked']:.1e}")
+        click.echo(
+            f"checked    {len(loaded.row.metrics)} validation metrics recomputed, "
+            f"equal to {report['checked']:.1e}"
+        )
     for row in report.get("recommendations", ()):
         click.echo(f"{row['rank']:>4}  {row['score']:8.4f}  {row['item']:>8}  {row['title']}")
     for path in report.get("files", ()):

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from recsearch.cli.options import json_option, run_path
+from recsearch.cli.output import print_json, print_rows
 from recsearch.errors import UsageError
 
 
@@ -30,8 +31,9 @@ def status(run: Path | None, failed: bool, as_csv: bool, as_json: bool) -> None:
     trials = [trial for trial in view.trials if not failed or trial.state == "error"]
     rows = [_trial_row(view, trial) for trial in trials]
     if as_json:
-        _print_json({"run": view.name, "counts": view.counts, "planned": view.planned,
-                     "trials": rows})
+        print_json(
+            {"run": view.name, "counts": view.counts, "planned": view.planned, "trials": rows}
+        )
     elif as_csv:
         _print_csv(rows)
     elif failed:
@@ -60,7 +62,7 @@ def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
     make = result_document if result or as_json else config_document
     if as_json and not result:
         make = config_document
-    _print_json(make(view.identity, *found))
+    print_json(make(view.identity, *found))
 
 
 def _all_runs(as_json: bool) -> None:
@@ -82,12 +84,26 @@ def _all_runs(as_json: bool) -> None:
             }
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif not rows:
         click.echo("No runs below runs/. Start one: make search-als-demo", err=True)
     else:
-        _print_table(rows, ("run", "objective", "best", "trial", "epoch", "planned", "done",
-                            "pruned", "cached", "error", "epochs"))
+        print_rows(
+            rows,
+            (
+                "run",
+                "objective",
+                "best",
+                "trial",
+                "epoch",
+                "planned",
+                "done",
+                "pruned",
+                "cached",
+                "error",
+                "epochs",
+            ),
+        )
 
 
 def _trial_row(view: Any, trial: Any) -> dict[str, Any]:
@@ -112,15 +128,17 @@ def _print_status(view: Any, rows: list[dict[str, Any]]) -> None:
     for line in result_lines(view.record):
         click.echo(line)
     shown = ("done", "pruned", "cached", "error", "interrupted", "training")
-    click.echo(f"trials     {len(rows)} of {view.planned}: "
-               + ", ".join(f"{counts[name]} {name}" for name in shown))
+    click.echo(
+        f"trials     {len(rows)} of {view.planned}: "
+        + ", ".join(f"{counts[name]} {name}" for name in shown)
+    )
     for note in view.record.notes:
         click.echo(f"note       {note}")
     sign = 1 if view.objective.direction == "min" else -1
     name = view.objective.name
     rows.sort(key=lambda row: (row[name] is None, sign * (row[name] or 0), row["trial"]))
     columns = [key for key in (rows[0] if rows else {}) if key != "message"]
-    _print_table(rows, tuple(columns))
+    print_rows(rows, tuple(columns))
 
 
 def _print_failures(view: Any, trials: list[Any]) -> None:
@@ -129,31 +147,13 @@ def _print_failures(view: Any, trials: list[Any]) -> None:
     if not trials:
         click.echo("No trial ended in an error.")
     for trial in trials:
-        click.echo(f"trial {trial.number}, epoch {len(trial.epochs) + 1}: "
-                   f"{trial.reason}: {trial.message}")
+        click.echo(
+            f"trial {trial.number}, epoch {len(trial.epochs) + 1}: {trial.reason}: {trial.message}"
+        )
         click.echo(f"  configuration  {json.dumps(trial.config)}")
         click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
     if trials:
         click.echo(f"run them again: {view.identity['command']} --retry-errors")
-
-
-def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        numeric = any(isinstance(row[column], int | float) for row in rows)
-        table.add_column(column.removeprefix("params."), justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
@@ -161,7 +161,3 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(sys.stdout, columns or ["trial"])
     writer.writeheader()
     writer.writerows(rows)
-
-
-def _print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))

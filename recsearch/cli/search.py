@@ -9,34 +9,58 @@ from pathlib import Path
 import click
 
 from recsearch.cli.options import store_option
+from recsearch.errors import UsageError
 
 
 @click.command()
 @click.argument("algorithm")
-@click.argument("dataset")
-@click.option("--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included.")
+@click.argument("dataset", required=False)
+@click.option(
+    "--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included."
+)
 @click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most.")
 @click.option("--metric", help="Objective, such as RMSE or NDCG@10.")
 @click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher.")
 @click.option("--scheduler", type=click.Choice(["asha", "median", "none"]), help="Pruning rule.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Override any key of the search file, such as space.embedding_size.max=64.")
-@click.option("--seed", type=click.IntRange(0), default=42, show_default=True,
-              help="Root seed of searcher and initial parameters.")
-@click.option("--split-seed", type=click.IntRange(0), default=20260701, show_default=True,
-              help="Seed of the train and validation split.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override any key of the search file, such as space.embedding_size.max=64.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=42,
+    show_default=True,
+    help="Root seed of searcher and initial parameters.",
+)
+@click.option(
+    "--split-seed",
+    type=click.IntRange(0),
+    default=20260701,
+    show_default=True,
+    help="Seed of the train and validation split.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
-@click.option("--run", "run_dir", type=click.Path(path_type=Path, file_okay=False),
-              help="Run folder.  [default: runs/<algorithm>-<dataset>]")
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Run folder.  [default: runs/<algorithm>-<dataset>]",
+)
 @store_option
 @click.option("--retention", help="Which epochs stay: best+last, all, best:2+last:3, ...")
-@click.option("--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew.")
+@click.option(
+    "--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew."
+)
 @click.option("--retry-errors", is_flag=True, help="Run trials that ended in an error again.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 def search(
     algorithm: str,
-    dataset: str,
+    dataset: str | None,
     trials: int | None,
     max_epochs: int | None,
     metric: str | None,
@@ -57,12 +81,13 @@ def search(
     """Search ALGORITHM's space on DATASET; the same command again resumes.
 
     ALGORITHM is a name from searches/ (see: recsearch spaces list) or a TOML file. DATASET is a
-    name (see: recsearch data list), demo, csv:PATH or parquet:PATH.
+    name (see: recsearch data list), demo, csv:PATH or parquet:PATH. One word such as als-ml1m,
+    as in make search-als-ml1m, stands for both.
     """
     from recsearch.data import SplitSpec
     from recsearch.display import make_display
     from recsearch.request import Request, resolve_request
-    from recsearch.spec import check_against_model, load_search, parse_override
+    from recsearch.spec import load_search, parse_override
     from recsearch.tuning.cluster import quieten
 
     named = {
@@ -75,6 +100,8 @@ def search(
     }
     overrides = dict(parse_override(text) for text in settings)
     overrides |= {key: value for key, value in named.items() if value is not None}
+    if dataset is None:
+        algorithm, dataset = divide(algorithm)
     spec = load_search(algorithm, overrides=overrides)
     request = Request(
         spec=spec,
@@ -90,7 +117,6 @@ def search(
     )
     quieten()
     resolved = resolve_request(request)
-    check_against_model(spec)
     from recsearch.tuning.driver import run_search
 
     outcome = run_search(resolved, make_display(sys.stderr, quiet=quiet))
@@ -100,6 +126,25 @@ def search(
     for line in closing_lines(outcome, request, page):
         click.echo(line)
     return outcome.exit_code
+
+
+def divide(target: str) -> tuple[str, str]:
+    """``als-implicit-ml100k`` as search and data set: the longest known search name wins.
+
+    Raises:
+        UsageError: no known search begins the word, or nothing follows it.
+    """
+    from recsearch.spec import available_searches
+
+    names = sorted(available_searches(), key=len, reverse=True)
+    for name in names:
+        if target.startswith(f"{name}-") and len(target) > len(name) + 1:
+            return name, target[len(name) + 1 :]
+    missing = "no data set follows it" if target in names else "it begins with no known search"
+    raise UsageError(
+        f"{target}: {missing}. Known searches: {', '.join(sorted(names))}.",
+        hint="Name both, such as: recsearch search als demo",
+    )
 
 
 def run_name(algorithm: str, dataset: str) -> str:

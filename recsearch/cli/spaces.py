@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsearch.cli.options import json_option
+from recsearch.cli.output import print_json, print_table
 from recsearch.errors import SpecError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from recsearch.spec import SearchSpec
-
-MAX_WIDTH = 1000
-"""Characters per line at most where the output goes to a file or a pipe."""
 
 set_option = click.option(
     "--set",
@@ -43,10 +38,10 @@ def list_(as_json: bool) -> None:
 
     rows = [_row(name, path) for name, path in available_searches().items()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     columns = ("name", "title", "metric", "method", "trials", "parameters", "file")
-    _print_table(columns, [[row[column] for column in columns] for row in rows])
+    print_table(columns, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["error"]:
             click.echo(f"Error: {row['error']}", err=True)
@@ -60,11 +55,11 @@ def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show what SEARCH, a name or a TOML file, optimises and over which space."""
     spec = _load(search, settings)
     if as_json:
-        _print_json({"source": spec.source, **spec.resolved(), "notes": list(spec.notes)})
+        print_json({"source": spec.source, **spec.resolved(), "notes": list(spec.notes)})
         return
     wanted, stop = spec.search, spec.search.stop.model_dump()
     click.echo(f"{spec.title}  ({spec.source})")
-    _print_table(
+    print_table(
         ("", ""),
         [
             ("model", spec.model.class_),
@@ -82,7 +77,7 @@ def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
     )
     if spec.space:
         click.echo()
-        _print_table(
+        print_table(
             ("parameter", "type", "distribution", "range", "when"),
             [
                 (name, domain.kind, domain.distribution, domain.range_text, domain.condition_text)
@@ -110,7 +105,7 @@ def check(file: str, settings: tuple[str, ...], as_json: bool) -> None:
         raise SpecError(f"{spec.source}: search.{err.message}", hint=err.hint) from None
     check_against_model(spec)
     if as_json:
-        _print_json({"source": spec.source, "ok": True, "notes": list(spec.notes)})
+        print_json({"source": spec.source, "ok": True, "notes": list(spec.notes)})
         return
     count = len(spec.space)
     parameters = f"{count} parameter{'' if count == 1 else 's'}"
@@ -150,28 +145,3 @@ def _with_options(name: str, options: dict[str, Any]) -> str:
 def _print_notes(spec: SearchSpec) -> None:
     for note in spec.notes:
         click.echo(f"note: {note}", err=True)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_table(
-    columns: Iterable[str], rows: Iterable[Iterable[Any]], *, header: bool = True
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=header)
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    _print(Console(markup=False, highlight=False), table)
-
-
-def _print(console: Any, table: Table) -> None:
-    if not sys.stdout.isatty():
-        wide = console.options.update(max_width=MAX_WIDTH)
-        console.width = max(console.width, console.measure(table, options=wide).maximum)
-    console.print(table)

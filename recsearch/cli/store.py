@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsearch.cli.options import json_option, store_option
+from recsearch.cli.output import print_json, print_rows
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, UsageError
 
 if TYPE_CHECKING:
@@ -34,12 +33,12 @@ def ls(store_url: str, as_json: bool) -> None:
     keys = opened.keys()
     rows = [_trial_row(opened, key) for key in keys]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif not rows:
         click.echo(f"No checkpoints in {opened.url} yet.", err=True)
     else:
         shown = [row | {"key": row["key"][:12], "epochs": _span(row["epochs"])} for row in rows]
-        _print_table(shown, ("key", "search", "run", "trial", "epochs", "objective", "value"))
+        print_rows(shown, ("key", "search", "run", "trial", "epochs", "objective", "value"))
 
 
 @store.command()
@@ -57,14 +56,14 @@ def show(checkpoint: str, store_url: str, as_json: bool) -> None:
         raise UsageError(f"{epoch!r} is not an epoch: expected KEY or KEY:EPOCH, such as ab12cd:3")
     manifest = opened.read(_find_key(opened, prefix), int(epoch) if epoch else None)
     if as_json:
-        _print_json(_manifest_row(manifest))
+        print_json(_manifest_row(manifest))
         return
     for name in ("key", "epoch", "created", "ref"):
         click.echo(f"{name:<10} {getattr(manifest, name)}")
     click.echo(f"{'size':<10} {_bytes(manifest.logical_bytes)}")
-    _print_table(_tensor_rows(manifest), ("part", "tensor", "dtype", "shape", "bytes"))
+    print_rows(_tensor_rows(manifest), ("part", "tensor", "dtype", "shape", "bytes"))
     values = {name: dict(part.values) for name, part in manifest.parts.items() if part.values}
-    _print_json({"values": values, "info": manifest.info})
+    print_json({"values": values, "info": manifest.info})
 
 
 @store.command()
@@ -76,7 +75,7 @@ def verify(quick: bool, store_url: str, as_json: bool) -> None:
     opened = _open(store_url)
     report = opened.verify(data=not quick)
     if as_json:
-        _print_json(dataclasses.asdict(report))
+        print_json(dataclasses.asdict(report))
     else:
         for problem in report.problems:
             _print_problem(problem)
@@ -99,7 +98,7 @@ def du(store_url: str, as_json: bool) -> None:
     """Show how many bytes the store holds, in all and by trial."""
     usage = _open(store_url).du()
     if as_json:
-        _print_json(dataclasses.asdict(usage))
+        print_json(dataclasses.asdict(usage))
         return
     ratio = usage.stored_bytes / usage.logical_bytes if usage.logical_bytes else 0.0
     click.echo(f"checkpoints   {usage.checkpoints} in {usage.packs} packs")
@@ -116,7 +115,7 @@ def du(store_url: str, as_json: bool) -> None:
         for key, share in usage.keys.items()
     ]
     if rows:
-        _print_table(rows, ("key", "checkpoints", "logical", "stored"))
+        print_rows(rows, ("key", "checkpoints", "logical", "stored"))
 
 
 @store.command()
@@ -137,7 +136,7 @@ def gc(dry_run: bool, grace: float, store_url: str, as_json: bool) -> None:
     """
     done = _open(store_url).collect(grace_s=grace, dry_run=dry_run)
     if as_json:
-        _print_json(dataclasses.asdict(done))
+        print_json(dataclasses.asdict(done))
         return
     would = "would be " if dry_run else ""
     click.echo(
@@ -253,28 +252,6 @@ def _print_problem(problem: Problem) -> None:
         click.echo(f"  hits {hit.key[:12]}:{hit.epoch}, nearest intact epoch: {nearest}")
 
 
-def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        numeric = any(isinstance(row[column], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    console = Console(markup=False, highlight=False)
-    if not sys.stdout.isatty():
-        console.width = max(console.width, console.measure(table).maximum)
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
 def _span(epochs: Sequence[int]) -> str:
     if len(epochs) > 1 and epochs[-1] - epochs[0] + 1 == len(epochs):
         return f"{epochs[0]}-{epochs[-1]}"
@@ -287,10 +264,6 @@ def _bytes(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} TiB"
-
-
-def _print_json(content: Any) -> None:
-    click.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False))
 
 
 def _finite(value: Any) -> Any:

@@ -19,8 +19,10 @@ def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iter
     counts = record.counts()
     states = ("done", "pruned", "cached", "error", "interrupted")
     yield "trials     " + ", ".join(f"{counts[name]} {name}" for name in states)
-    yield f"epochs     {counts['epochs'] - counts['cached_epochs']} trained, " \
-          f"{counts['cached_epochs']} cached"
+    yield (
+        f"epochs     {counts['epochs'] - counts['cached_epochs']} trained, "
+        f"{counts['cached_epochs']} cached"
+    )
     if page:
         yield f"page       {page}"
     if record.best():

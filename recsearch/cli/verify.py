@@ -35,9 +35,13 @@ def verify(config: Path, store_url: str, as_json: bool) -> None:
         return
     objective = document["objective"]
     click.echo(f"verified   {path}")
-    click.echo(f"{objective:<10} {verified.metrics[objective]:.6f} "
-               f"(recorded {document['value']:.6f})")
+    click.echo(
+        f"{objective:<10} {verified.metrics[objective]:.6f} (recorded {document['value']:.6f})"
+    )
     click.echo(f"metrics    {len(verified.metrics)} equal to {verified.difference:.1e}")
-    words = {True: "bit-equal to the stored checkpoint", False: "NOT bit-equal to the stored one",
-             None: "no stored checkpoint to compare with"}
+    words = {
+        True: "bit-equal to the stored checkpoint",
+        False: "NOT bit-equal to the stored one",
+        None: "no stored checkpoint to compare with",
+    }
     click.echo(f"arrays     {words[verified.bit_equal]}")

@@ -130,7 +130,7 @@ class BiasFamily(Family):
         self,
         config: Mapping[str, Any],
         split: Split,
-        seed: int | np.random.SeedSequence,  # noqa: ARG002 - nothing here is random
+        seed: int | np.random.SeedSequence,
     ) -> Bias:
         """An untrained model; see `Family.create`."""
         return Bias(self.complete(config), EntityIds.of_split(split), split.train)
@@ -143,7 +143,7 @@ class BiasFamily(Family):
 
     def model_bytes(
         self,
-        config: Mapping[str, Any],  # noqa: ARG002 - the size does not depend on it
+        config: Mapping[str, Any],
         split: Split,
     ) -> int:
         """One bias for each user and item, 4 bytes each."""

@@ -106,7 +106,7 @@ class PopularFamily(Family):
         self,
         config: Mapping[str, Any],
         split: Split,
-        seed: int | np.random.SeedSequence,  # noqa: ARG002 - nothing here is random
+        seed: int | np.random.SeedSequence,
     ) -> Popular:
         """An untrained model; see `Family.create`."""
         return Popular(self.complete(config), EntityIds.of_split(split), split.train)
@@ -119,7 +119,7 @@ class PopularFamily(Family):
 
     def model_bytes(
         self,
-        config: Mapping[str, Any],  # noqa: ARG002 - the size does not depend on it
+        config: Mapping[str, Any],
         split: Split,
     ) -> int:
         """One score for each item, 4 bytes each."""

@@ -118,9 +118,7 @@ class Saver:
             raise
         return Written(_entries(drafts, known | refs, values), lease, size)
 
-    def _pin(
-        self, drafts: list[_Draft], new_packs: set[str]
-    ) -> tuple[Lease, dict[bytes, BlobRef]]:
+    def _pin(self, drafts: list[_Draft], new_packs: set[str]) -> tuple[Lease, dict[bytes, BlobRef]]:
         known = {}
         for blob in _all_blobs(drafts):
             ref = self._index.find(blob.name, len(blob.data))

@@ -6,9 +6,9 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
 from recsearch.threads import inherit_one_thread
 
@@ -30,7 +30,7 @@ QUIET: dict[str, str] = {
 }
 """What Ray must be told before it is imported to say nothing and to keep nothing of its own."""
 
-OBJECT_STORE_BYTES = 512 * 2**20
+OBJECT_STORE_BYTES = 256 * 2**20
 
 
 def quieten() -> None:
@@ -43,28 +43,54 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-@contextmanager
-def local_cluster(workers: int, data_bytes: int) -> Iterator[Path]:
-    """Run Ray on this machine with ``workers`` slots; yields its disposable state folder.
+class LocalCluster:
+    """Ray on this machine. It starts in the background: that takes seconds of mere waiting.
 
     Args:
         workers: trials at a time, one CPU each.
         data_bytes: size of what trials share, for the object store.
     """
-    import ray
 
-    ray.init(
-        num_cpus=workers,
-        num_gpus=0,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        configure_logging=True,
-        object_store_memory=max(OBJECT_STORE_BYTES, 4 * data_bytes),
-        _system_config={"automatic_object_spilling_enabled": False},
-    )
-    try:
-        with tempfile.TemporaryDirectory(prefix="recsearch-ray-") as folder:
-            yield Path(folder)
-    finally:
+    def __init__(self, workers: int, data_bytes: int):
+        self._workers = workers
+        self._data_bytes = data_bytes
+        self._folder = tempfile.TemporaryDirectory(prefix="recsearch-ray-")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+        self._started: Future[None] | None = None
+
+    def __enter__(self) -> LocalCluster:
+        self._started = self._pool.submit(self._start)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        import ray
+
         ray.shutdown()
+        self._folder.cleanup()
+
+    def ready(self) -> Path:
+        """Wait until Ray runs; its disposable state folder."""
+        if self._started is None:
+            raise RuntimeError("the cluster has not been entered")
+        self._started.result()
+        return Path(self._folder.name)
+
+    def _start(self) -> None:
+        import ray
+
+        ray.init(
+            num_cpus=self._workers,
+            num_gpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            object_store_memory=max(OBJECT_STORE_BYTES, 4 * self._data_bytes),
+        )
+        # Tune's import takes a second that is better spent here than after the wait.
+        import ray.tune

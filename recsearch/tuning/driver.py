@@ -6,8 +6,8 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from recsearch.best import config_document, result_document
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
-from recsearch.journal import Journal, now
+from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.planner import Planner
 from recsearch.record import EpochRow, Record, TrialView
@@ -31,10 +31,13 @@ from recsearch.run import (
     read_identity,
     write_atomic,
 )
+from recsearch.spec import check_against_model
 from recsearch.store import Store
 from recsearch.suggest import default_params, make_suggester
 from recsearch.trial import trial_key
-from recsearch.tuning.trials import run_trials
+from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.housekeeping import Housekeeper
+from recsearch.tuning.trials import run_trials, shared_bytes
 
 
 @dataclass(frozen=True)
@@ -59,21 +62,28 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
     """Run or resume a search until all its trials have ended.
 
     Raises:
+        SpecError: the search does not fit its model. Nothing is written then.
         IdentityError: the run folder holds another run.
         RunLockedError: another process works on it.
         StoreError: the store cannot be used.
     """
     request = resolved.request
     paths = RunPaths(request.run_root)
-    with locked(paths):
+    with locked(paths), contextlib.ExitStack() as stack:
         moved = move_aside(paths) if request.fresh else None
+        check_identity(paths, resolved.identity)
+        workers = request.workers or available_cpus()
+        cluster = None
+        if _may_have_work(paths, resolved):
+            cluster = stack.enter_context(LocalCluster(workers, shared_bytes(resolved.split)))
+        # Imports the model's library, while Ray starts beside it.
+        check_against_model(request.spec)
+        store = stack.enter_context(Store.open(request.store_url))
         identity = _settle_identity(paths, resolved)
-        Store.open(request.store_url).close()
-        with Journal(paths.journal) as journal:
-            record = Record.replay(parse(request.spec.search.metric), journal.events)
-            session = _Session(resolved, identity, paths, journal, record, display)
-            interrupted = session.run()
-        return Outcome(identity, record, paths, moved, interrupted)
+        journal = stack.enter_context(Journal(paths.journal))
+        session = _Session(resolved, identity, paths, journal, display, workers)
+        interrupted = session.run(cluster, Housekeeper(store))
+        return Outcome(identity, session.record, paths, moved, interrupted)
 
 
 class _Session:
@@ -85,48 +95,55 @@ class _Session:
         identity: dict[str, Any],
         paths: RunPaths,
         journal: Journal,
-        record: Record,
         display: SilentDisplay,
+        workers: int,
     ):
         spec = resolved.request.spec.search
+        self.record = Record.replay(parse(spec.metric), journal.events)
         self._resolved = resolved
         self._identity = identity
         self._paths = paths
         self._display = display
-        self._record = record
+        self._workers = workers
         self._ledger = Ledger(
             journal,
-            record,
+            self.record,
             lag=spec.lag,
             on_change=display.update,
             on_best=lambda trial, row: write_best(paths, identity, trial, row),
         )
         self._planner = _planner(resolved, self._ledger)
-        self._workers = resolved.request.workers or available_cpus()
 
-    def run(self) -> bool:
+    def run(self, cluster: LocalCluster | None, keeper: Housekeeper) -> bool:
         """Run all trials that are left; whether the user interrupted it."""
-        self._display.begin(self._record, self._planner.total)
+        self._display.begin(self.record, self._planner.total)
         self._open()
         interrupted = False
         try:
-            with self._baselines() as settle:
-                run_trials(
-                    self._resolved,
-                    self._identity,
-                    self._paths,
-                    self._ledger,
-                    self._planner,
-                    self._workers,
-                    settle,
-                )
+            with self._baselines() as baselines:
+
+                def on_step() -> None:
+                    self._settle(baselines)
+                    keeper.tick()
+
+                if cluster is not None and not self._planner.nothing_left:
+                    run_trials(
+                        self._resolved,
+                        self._identity,
+                        self._paths,
+                        self._ledger,
+                        self._planner,
+                        cluster.ready(),
+                        on_step,
+                    )
+                self._settle(baselines, wait=True)
         except KeyboardInterrupt:
             interrupted = True
-            for number in list(self._record.trials):
+            for number in list(self.record.trials):
                 self._ledger.interrupted(number, "stopped by the user")
         finally:
             self._display.end()
-        self._close(interrupted)
+        self._close(interrupted, keeper)
         return interrupted
 
     def _open(self) -> None:
@@ -137,37 +154,34 @@ class _Session:
             version=__version__,
             workers=self._workers,
             trials=self._planner.total,
-            resumed=bool(self._record.sessions),
+            resumed=bool(self.record.sessions),
         )
 
-    def _close(self, interrupted: bool) -> None:
-        best = self._record.best()
+    def _close(self, interrupted: bool, keeper: Housekeeper) -> None:
+        best = self.record.best()
         if best is not None:
             # A kill between an epoch's journal line and these files may have left them behind.
             write_best(self._paths, self._identity, *best)
-        counts = self._record.counts()
+        keeper.finish()
+        if keeper.problem:
+            self._ledger.write("note", text=f"dropped checkpoints not freed: {keeper.problem}")
+        counts = self.record.counts()
         code = 130 if interrupted else 5 if counts["error"] else 0
         self._ledger.write("closed", exit_code=code, counts=counts)
 
     @contextlib.contextmanager
-    def _baselines(self) -> Iterator[Callable[[], None]]:
-        """Compute the baselines beside the first trials; the yielded call journals them if ready.
-
-        Journalling stays in the driver's thread: a journal has one writer.
-        """
-        wanted = () if self._record.baselines else self._resolved.metrics
+    def _baselines(self) -> Iterator[list[Future[dict[str, Any]]]]:
+        """Compute the baselines beside the first trials."""
         with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
-            future = pool.submit(compute_baselines, self._resolved.split, wanted) if wanted else None
+            split, metrics = self._resolved.split, self._resolved.metrics
+            wanted = not self.record.baselines
+            yield [pool.submit(compute_baselines, split, metrics)] if wanted else []
 
-            def settle(*, wait: bool = False) -> None:
-                nonlocal future
-                if future is not None and (wait or future.done()):
-                    for name, baseline in future.result().items():
-                        self._ledger.write("baseline", name=name, **baseline)
-                    future = None
-
-            yield settle
-            settle(wait=True)
+    def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
+        # Journalled from this thread: a journal has one writer.
+        if baselines and (wait or baselines[0].done()):
+            for name, baseline in baselines.pop().result().items():
+                self._ledger.write("baseline", name=name, **baseline)
 
 
 def write_best(
@@ -185,16 +199,22 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:
+    search = resolved.request.spec.search
+    record = Record.replay(parse(search.metric), read_events(paths.journal))
+    ended = [trial for trial in record.trials.values() if trial.finished]
+    retry = resolved.request.retry_errors and record.counts()["error"] > 0
+    return retry or len(ended) < search.trials
+
+
 def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
     """The identity of the run in the folder, written there if the folder is new.
 
     Raises:
-        IdentityError: the folder holds another run.
         RecsearchError: the folder holds a journal without its identity.
     """
-    if check_identity(paths, resolved.identity):
-        found = read_identity(paths)
-        assert found is not None  # noqa: S101 - check_identity has just read it
+    found = read_identity(paths)
+    if found is not None:
         return found
     if paths.journal.exists():
         raise RecsearchError(

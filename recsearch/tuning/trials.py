@@ -14,7 +14,6 @@ from recsearch.pruning import parse_scheduler
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.stopping import parse_stop
-from recsearch.tuning.cluster import local_cluster
 
 WORKER_DEATHS = 3
 """How often the process of one trial may die (killed, out of memory) before it is an error."""
@@ -26,14 +25,11 @@ def run_trials(
     paths: RunPaths,
     ledger: Ledger,
     planner: Planner,
-    workers: int,
+    state_folder: Path,
     on_step: Callable[[], None],
 ) -> None:
     """Run every trial that the planner has left; ``on_step`` is called now and then."""
-    if planner.nothing_left:
-        return
-    with local_cluster(workers, _bytes(resolved.split)) as state_folder:
-        _tuner(resolved, identity, paths, ledger, planner, on_step, state_folder).fit()
+    _tuner(resolved, identity, paths, ledger, planner, on_step, state_folder).fit()
 
 
 def _tuner(
@@ -109,7 +105,8 @@ def _worker_setup(resolved: Resolved, identity: dict[str, Any], paths: RunPaths)
     )
 
 
-def _bytes(split: Split) -> int:
+def shared_bytes(split: Split) -> int:
+    """Bytes that go to Ray's object store."""
     rows = (split.train, split.heldout)
     arrays = [array for row in rows for array in (row.indptr, row.items, row.values, row.times)]
     return sum(array.nbytes for array in (*arrays, split.titles) if array is not None)

@@ -19,7 +19,7 @@ from recsearch.run import RunPaths, write_atomic
 from recsearch.stopping import StopRule
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
-from recsearch.trial import EpochResult, TrialPlan, bias_fallback, run_trial
+from recsearch.trial import EpochResult, TrialPlan, run_trial
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ class TrialWorker(Trainable):
         self._shared = shared
         self._family: Family = resolve(shared.model)
         self._store = Store.open(shared.store_url)
-        self._fallback = bias_fallback(split) if self._family.predicts_ratings else None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -100,10 +99,12 @@ class TrialWorker(Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._plan = self._shared.plan(config["trial"], config["config"], config["key"])
         self._epoch = 0
-        self._log: logging.Logger = _open_logs(RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
+        self._log: logging.Logger = _open_logs(
+            RunPaths(Path(self._shared.run_root)).trial(self._plan.number)
+        )
         self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
         self._epochs: Iterator[EpochResult] = run_trial(
-            self._plan, self._family, self._split, self._store, self._fallback
+            self._plan, self._family, self._split, self._store
         )
 
 

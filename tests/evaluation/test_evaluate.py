@@ -67,6 +67,12 @@ def test_rating_metrics_alone_ask_for_held_out_items_only() -> None:
     assert watch.asked == [(7, len(np.unique(split.heldout.items)))]
 
 
+def test_rating_metrics_alone_take_few_users_at_a_time() -> None:
+    watch = Watch(table(np.zeros((600, 10))))
+    evaluate(watch, crowd(600), ["RMSE"])
+    assert [users for users, _ in watch.asked] == [256, 256, 88]
+
+
 def test_nothing_asked_nothing_scored() -> None:
     watch = Watch(table(np.zeros((7, 10))))
     assert evaluate(watch, crowd(), []) == {}

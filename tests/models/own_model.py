@@ -34,7 +34,7 @@ class NearestMean:
         return {**cls.parameters, **config}
 
     @classmethod
-    def create(cls, config: dict[str, Any], split: Split, seed: Any) -> NearestMean:  # noqa: ARG003
+    def create(cls, config: dict[str, Any], split: Split, seed: Any) -> NearestMean:
         sums = np.bincount(split.train.items, split.train.values, split.n_items)
         counts = np.bincount(split.train.items, minlength=split.n_items)
         means = (sums / np.maximum(counts, 1)).astype(np.float32)
@@ -51,7 +51,7 @@ class NearestMean:
         return model
 
     @classmethod
-    def model_bytes(cls, config: dict[str, Any], split: Split) -> int:  # noqa: ARG003
+    def model_bytes(cls, config: dict[str, Any], split: Split) -> int:
         return 4 * split.n_items
 
     def train_epoch(self) -> dict[str, float]:

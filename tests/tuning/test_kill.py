@@ -8,10 +8,9 @@ from collections import Counter
 
 import psutil
 import pytest
+from search_bench import Bench, kill
 
 from recsearch.store import Store
-
-from search_bench import Bench, kill
 
 pytestmark = pytest.mark.ray
 

@@ -6,10 +6,9 @@ import json
 import subprocess
 
 import pytest
+from search_bench import Bench
 
 from recsearch.run import RunView
-
-from search_bench import Bench
 
 pytestmark = pytest.mark.ray
 
@@ -109,9 +108,7 @@ def test_more_trials_extend_a_finished_run(bench: Bench) -> None:
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_results_do_not_depend_on_the_number_of_workers(bench: Bench, scheduler: str) -> None:
     options = {"grace": 1, "min_peers": 1} if scheduler == "median" else {}
-    bench.search_file(
-        trials=8, method="tpe", scheduler=scheduler, scheduler_options=options, lag=3
-    )
+    bench.search_file(trials=8, method="tpe", scheduler=scheduler, scheduler_options=options, lag=3)
     journals = []
     for workers in ("1", "3"):
         root = bench.folder / "runs" / f"w{workers}"

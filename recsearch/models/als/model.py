@@ -183,5 +183,5 @@ class ALSModel(ABC):
     def _biases(self) -> dict[str, np.ndarray]:
         return {}
 
-    def _load_biases(self, part: Part) -> None:  # noqa: ARG002 - for models with biases
+    def _load_biases(self, part: Part) -> None:
         return None

@@ -1,0 +1,65 @@
+"""What commands print on stdout: tables that keep every column when piped, and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+PIPED_WIDTH = 1000
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for people and programs; numbers that are not finite become null."""
+    click.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
+    """Print ``columns`` of each row; the prefix ``params.`` of a column is not shown."""
+    names = list(columns)
+    headers = [name.removeprefix("params.") for name in names]
+    print_table(headers, [[row[name] for name in names] for row in rows])
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, header: bool = True
+) -> None:
+    """Print a table as wide as the terminal, or as needed in a pipe; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=header)
+    for number, column in enumerate(columns):
+        numeric = any(isinstance(row[number], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    console = Console(markup=False, highlight=False)
+    if sys.stdout.isatty():
+        console.print(table)
+        return
+    wide = console.options.update(max_width=PIPED_WIDTH)
+    console.width = max(console.width, console.measure(table, options=wide).maximum)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def cell(value: Any) -> str:
+    """A value in a table: nothing for None, five digits of a float."""
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
