@@ -14,6 +14,13 @@ from recsearch.identity import canonical_json
 ENTITIES = ("user", "item")
 
 
+def is_complete(config: Mapping[str, Any], fields: frozenset[str], pairs: frozenset[str]) -> bool:
+    """Whether ``config`` has the form that `complete_config` gives, judged without its schema."""
+    return config.keys() == fields and all(
+        isinstance(config[name], Mapping) and set(config[name]) == set(ENTITIES) for name in pairs
+    )
+
+
 def complete_config(
     schema: type[BaseModel],
     config: Mapping[str, Any],

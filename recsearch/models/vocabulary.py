@@ -52,7 +52,7 @@ class EntityIds:
         tensors = {"user_ids": self.users, "item_ids": self.items}
         if self.titles is not None:
             tensors["titles"] = self.titles
-        return Part(tensors)
+        return Part(tensors, constant=True)
 
     def check_same(self, state: State, family: str) -> None:
         """Refuse a state of other users or items; one without a vocabulary passes.

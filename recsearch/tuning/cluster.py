@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 
@@ -68,10 +68,13 @@ class LocalCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True)
         import ray
 
+        if self._started is not None:
+            wait([self._started])
         ray.shutdown()
+        # Last: Ray's processes die with the thread that started them.
+        self._pool.shutdown()
         self._folder.cleanup()
 
     def ready(self) -> Path:

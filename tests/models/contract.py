@@ -174,7 +174,9 @@ class FamilyContract:
     def test_model_bytes_is_the_size_of_the_parameters(
         self, family: Family, split: Split, model: Model
     ) -> None:
-        parts = [part for name, part in model.state().items() if name in ("model", "users")]
+        parts = [
+            part for name, part in model.state().items() if name in ("model", "users", "biases")
+        ]
         size = sum(array.nbytes for part in parts for array in part.tensors.values())
         assert family.model_bytes(family.complete(self.config), split) == size
 

