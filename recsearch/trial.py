@@ -63,7 +63,8 @@ class TrialPlan:
 class EpochResult:
     """One epoch as reported: seconds of wall time, bytes as stored and as logical size.
 
-    ``cached`` says that another run trained it; ``finished`` is the reason the trial ends here.
+    ``replayed`` says that it was read from the store, ``cached`` that another run had trained it;
+    ``finished`` is the reason the trial ends here.
     """
 
     epoch: int
@@ -75,6 +76,7 @@ class EpochResult:
     logical_bytes: int
     cached: bool
     finished: str | None
+    replayed: bool = False
 
 
 def trial_key(
@@ -231,6 +233,7 @@ def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> 
         logical_bytes=0,
         cached=row["run"] != plan.run_id,
         finished=finished,
+        replayed=True,
     )
 
 

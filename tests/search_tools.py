@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recsearch.data import Interactions, Source, Split
+from recsearch.evaluation import parse
+from recsearch.journal import Journal
+from recsearch.ledger import Ledger
 from recsearch.models import resolve
+from recsearch.planner import PlannedTrial
+from recsearch.pruning import parse_scheduler
+from recsearch.record import Record
+from recsearch.request import Request, resolve_request
+from recsearch.run import RunPaths, RunView, locked
+from recsearch.spec import load_search
 from recsearch.stopping import NoStop, StopRule
-from recsearch.trial import TrialPlan, trial_key
+from recsearch.store import Store
+from recsearch.trial import TrialPlan, run_trial, trial_key
+from recsearch.tuning import driver, trials
 
 USERS, ITEMS = 20, 12
 
@@ -92,3 +105,38 @@ def _toml(value: Any) -> str:
         inner = ", ".join(f"{key} = {_toml(item)}" for key, item in value.items())
         return f"{{ {inner} }}"
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", **overrides: Any
+                       ) -> RunView:  # fmt: skip
+    """A whole search in this process, one trial after the other: same run folder, no Ray."""
+    values = {"search.trials": 3, "search.max_epochs": 4, "space.embedding_size.max": 12}
+    values |= {key.replace("__", "."): value for key, value in overrides.items()}
+    spec = load_search(search, overrides=values)
+    request = Request(spec, dataset, root / "run", str(root / "store"), command="recsearch search")
+    resolved = resolve_request(request)
+    paths = RunPaths(request.run_root)
+    with ExitStack() as stack:
+        stack.enter_context(locked(paths))
+        identity = driver._settle_identity(paths, resolved)
+        journal = stack.enter_context(Journal(paths.journal))
+        store = stack.enter_context(Store.open(request.store_url))
+        record = Record.replay(parse(spec.search.metric), journal.events)
+        ledger = Ledger(
+            journal, record, lag=spec.search.lag,
+            on_best=lambda trial, row: driver.write_best(paths, identity, trial, row),
+        )  # fmt: skip
+        planner = driver._planner(resolved, ledger)
+        shared = trials._worker_setup(resolved, identity, paths)
+        rule = parse_scheduler(spec.search.scheduler, {}, shared.max_epochs)
+        ledger.write("opened", pid=1, host="h", version="0", workers=1, trials=planner.total,
+                     resumed=False)  # fmt: skip
+        while isinstance(planned := planner.next(), PlannedTrial):
+            ledger.started(planned.number)
+            plan = shared.plan(planned.number, planned.config, planned.key)
+            for result in run_trial(plan, resolved.family, resolved.split, store):
+                outcome = asdict(result)
+                del outcome["replayed"]
+                if ledger.report(planned.number, {"outcome": outcome}, rule):
+                    break
+    return RunView.open(paths.root)

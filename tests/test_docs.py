@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 HEAD = """# Commands
 
-Written by `RECSEARCH_WRITE_DOCS=1 python -m pytest tests/test_docs.py`; a test compares it with `--help`.
+Written by `RECSEARCH_WRITE_DOCS=1 python -m pytest tests/test_docs.py`;
+a test compares it with `--help`.
 """
 
 

@@ -81,7 +81,9 @@ class TrialWorker(Trainable):
             return _report(error={"kind": type(err).__name__, "message": str(err)})
         self._epoch = result.epoch
         self._log.info(_line(result, self._plan.objective))
-        return _report(outcome=asdict(result))
+        outcome = asdict(result)
+        del outcome["replayed"]
+        return _report(outcome=outcome)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Give Ray a pointer into the store, never the weights."""
@@ -114,7 +116,7 @@ def _report(**content: Any) -> dict[str, Any]:
 
 
 def _line(result: EpochResult, objective: str) -> str:
-    source = " (from the store)" if result.cached else ""
+    source = " (from the store)" if result.replayed else ""
     return (
         f"epoch {result.epoch}: {objective} {result.metrics[objective]:.6f}, "
         f"train {result.train_s:.3f} s, evaluate {result.eval_s:.3f} s, "

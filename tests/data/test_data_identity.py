@@ -120,7 +120,8 @@ def test_it_is_the_same_everywhere_and_for_ever():
         "12d46c1876e4183cc774b66d233f79b7047e9bfc9eaaa14cd89f82bf396504da"
     )
     text = Columns(np.array(["ß", "a"]), np.array(["x", "x"]), np.array([1.0, 2.0]), None)
-    assert made(text).dataset_id == ("67575faf53933b2cc2a1facd569bf0407d88f07f9c82253ed9afc540ae3961e9")
+    expected = "67575faf53933b2cc2a1facd569bf0407d88f07f9c82253ed9afc540ae3961e9"
+    assert made(text).dataset_id == expected
 
 
 def test_neighbouring_text_ids_do_not_run_together():
