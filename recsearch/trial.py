@@ -10,53 +10,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recsearch.baselines import bias_scores
 from recsearch.data import Split
-from recsearch.errors import CheckpointNotFoundError, RecsearchError
-from recsearch.evaluation import EVALUATION_VERSION, evaluate, parse
-from recsearch.identity import derive_seed, digest
+from recsearch.errors import RecsearchError
+from recsearch.evaluation import evaluate
+from recsearch.identity import derive_seed
 from recsearch.models import Family, Model
+from recsearch.plan import TrialPlan, records
 from recsearch.state import State
-from recsearch.stopping import StopRule
-from recsearch.store import Record as RetentionRecord
-from recsearch.store import Store, parse_policy
+from recsearch.store import Store
+from recsearch.takeover import take_over
 
 
 class NonFiniteObjectiveError(RecsearchError):
     """The objective or the model of an epoch is NaN or infinite: the trial diverged."""
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """All that decides the numbers of one trial, and what its checkpoints are bound to.
-
-    ``about`` is copied into every manifest (search, data set, split, code versions).
-    """
-
-    number: int
-    config: Mapping[str, Any]
-    key: str
-    seed: int
-    max_epochs: int
-    stop: StopRule
-    objective: str
-    metrics: tuple[str, ...]
-    retention: str
-    run_id: str
-    about: Mapping[str, Any] = field(default_factory=dict)
-
-    def finish_reason(self, values: Sequence[float]) -> str | None:
-        """Why the trial ends after the epochs with these objective values; None to go on."""
-        if len(values) >= self.max_epochs:
-            return "one_shot" if self.max_epochs == 1 else "max_epochs"
-        if self.stop.stop(values, parse(self.objective).direction):
-            return self.stop.name
-        return None
 
 
 @dataclass(frozen=True)
@@ -79,25 +51,6 @@ class EpochResult:
     replayed: bool = False
 
 
-def trial_key(
-    family: Family, config: Mapping[str, Any], split: Split, seed: int, metrics: Sequence[str]
-) -> str:
-    """Address of a trial in the store: equal numbers by construction, wherever it runs."""
-    return digest(
-        {
-            "split": split.split_id,
-            "part": split.part,
-            "model": family.class_path,
-            "config": dict(config),
-            "seed": seed,
-            "metrics": sorted(metrics),
-            "evaluation": EVALUATION_VERSION,
-            "code": family.code_version,
-            "versions": family.versions(),
-        }
-    )
-
-
 def run_trial(plan: TrialPlan, family: Family, split: Split, store: Store) -> Iterator[EpochResult]:
     """Yield the epochs of a trial, each after its checkpoint is durable.
 
@@ -106,9 +59,9 @@ def run_trial(plan: TrialPlan, family: Family, split: Split, store: Store) -> It
         StoreError: a checkpoint cannot be written or read back.
     """
     history: list[dict[str, Any]] = []
-    for row in _stored_history(store, plan.key):
+    for row in take_over(plan, store):
         history.append(row)
-        finished = plan.finish_reason(_values(history, plan.objective))
+        finished = plan.finish_reason(plan.values(history))
         yield _replayed(row, plan, finished)
         if finished:
             return
@@ -171,14 +124,12 @@ def _train_one(
         "train_s": trained - began,
         "eval_s": evaluated - trained,
         "run": plan.run_id,
+        "trial": plan.number,
     }
     info = {
         **plan.about,
-        "run": plan.run_id,
-        "trial": plan.number,
+        **plan.claim(),
         "config": dict(plan.config),
-        "objective": plan.objective,
-        "retention": plan.retention,
         "metrics": row["metrics"],
         "history": [*history, row],
     }
@@ -194,7 +145,7 @@ def _train_one(
         stored_bytes=saved.stored_bytes,
         logical_bytes=saved.logical_bytes,
         cached=False,
-        finished=plan.finish_reason(_values(history, plan.objective)),
+        finished=plan.finish_reason(plan.values(history)),
     )
 
 
@@ -215,13 +166,6 @@ def _check_objective(objective: str, metrics: Mapping[str, float], epoch: int) -
         )
 
 
-def _stored_history(store: Store, key: str) -> list[dict[str, Any]]:
-    try:
-        return list(store.read(key).info["history"])
-    except CheckpointNotFoundError:
-        return []
-
-
 def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> EpochResult:
     return EpochResult(
         epoch=row["epoch"],
@@ -231,24 +175,15 @@ def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> 
         save_s=0.0,
         stored_bytes=0,
         logical_bytes=0,
-        cached=row["run"] != plan.run_id,
+        cached=(row["run"], row["trial"]) != (plan.run_id, plan.number),
         finished=finished,
         replayed=True,
     )
 
 
 def _retain(plan: TrialPlan, store: Store, history: Sequence[Mapping[str, Any]]) -> None:
-    policy = parse_policy(plan.retention, parse(plan.objective).direction)
-    values = _values(history, plan.objective)
-    records = [
-        RetentionRecord(row["epoch"], value) for row, value in zip(history, values, strict=True)
-    ]
-    store.retain(plan.key, policy, records, owner=plan.run_id)
-
-
-def _values(history: Sequence[Mapping[str, Any]], objective: str) -> list[float]:
-    found = (row["metrics"].get(objective) for row in history)
-    return [math.nan if value is None else float(value) for value in found]
+    judged = records(plan.values(history))
+    store.retain(plan.key, plan.policy, judged, owner=plan.owner)
 
 
 def _or_none(value: float) -> float | None:

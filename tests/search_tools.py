@@ -14,6 +14,7 @@ from recsearch.evaluation import parse
 from recsearch.journal import Journal
 from recsearch.ledger import Ledger
 from recsearch.models import resolve
+from recsearch.plan import TrialPlan, trial_key
 from recsearch.planner import PlannedTrial
 from recsearch.pruning import parse_scheduler
 from recsearch.record import Record
@@ -22,7 +23,7 @@ from recsearch.run import RunPaths, RunView, locked
 from recsearch.spec import load_search
 from recsearch.stopping import NoStop, StopRule
 from recsearch.store import Store
-from recsearch.trial import TrialPlan, run_trial, trial_key
+from recsearch.trial import run_trial
 from recsearch.tuning import driver, trials
 
 USERS, ITEMS = 20, 12

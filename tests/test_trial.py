@@ -9,9 +9,10 @@ import pytest
 from search_tools import plan, planted_split
 
 from recsearch.models import resolve
+from recsearch.plan import TrialPlan, trial_key
 from recsearch.stopping import Plateau
-from recsearch.store import Store
-from recsearch.trial import EpochResult, NonFiniteObjectiveError, TrialPlan, run_trial, trial_key
+from recsearch.store import BestAndLast, Record, Store
+from recsearch.trial import EpochResult, NonFiniteObjectiveError, run_trial
 from recsearch.verification import same_arrays
 
 
@@ -164,3 +165,70 @@ def test_the_key_is_the_content_of_the_trial() -> None:
         trial_key(resolve("planted:PlantedRank"), config, split, 1, ("RMSE",)),
     }
     assert len(others | {base}) == 7
+
+
+def test_a_checkpoint_stays_while_any_trial_keeps_it(store: Store) -> None:
+    """A goes on after B was served from it, and B's best is the epoch that A would now drop."""
+    first = run_trial(
+        plan(run_id="run-a", best_epoch=9, max_epochs=6),
+        resolve("planted:Planted"), planted_split(), store,
+    )  # fmt: skip
+    for _ in range(3):
+        next(first)
+    short = plan(run_id="run-b", best_epoch=9, max_epochs=3)
+    served = run(short, store)
+    assert all(result.cached for result in served)
+    list(first)
+    assert {3, 6} <= set(store.epochs(short.key))
+    store.restore(short.key, 3)
+
+
+def test_side_by_side_twins_each_keep_their_own(store: Store) -> None:
+    family, split = resolve("planted:Planted"), planted_split()
+    plans = [plan(run_id="run-a", max_epochs=4), plan(run_id="run-b", max_epochs=4)]
+    twins = [run_trial(what, family, split, store) for what in plans]
+    for results in zip(*twins, strict=True):
+        assert results[0].metrics == results[1].metrics
+    store.retain(
+        plans[1].key, plans[1].policy, [Record(e, 1.0) for e in range(1, 9)], owner=plans[1].owner
+    )
+    assert store.epochs(plans[0].key) == [4]
+
+
+def test_another_objective_gets_a_restorable_best_of_its_own(store: Store, trained: Path) -> None:
+    """The run before kept epochs 4 and 6; by this objective epoch 1 is the best."""
+    run(plan(run_id="run-a"), store)
+    trained.write_text("")
+    what = plan(run_id="run-b", objective="RecipRank")
+    results = run(what, store)
+    values = [result.metrics["RecipRank"] for result in results]
+    best = values.index(max(values)) + 1
+    store.restore(what.key, best)
+    assert {4, 6} <= set(store.epochs(what.key)), "what the first run kept"
+
+
+def test_retention_all_is_honoured_after_a_run_that_kept_less(store: Store, trained: Path) -> None:
+    run(plan(run_id="run-a"), store)
+    trained.write_text("")
+    what = plan(run_id="run-b", retention="all")
+    run(what, store)
+    assert store.epochs(what.key) == [1, 2, 3, 4, 5, 6]
+    assert [line.split()[1] for line in trained.read_text().splitlines()] == list("123456")
+
+
+def test_equal_trials_of_one_run_are_cached_and_keep_their_own(store: Store, trained: Path) -> None:
+    run(plan(number=1), store)
+    trained.write_text("")
+    again = run(plan(number=2), store)
+    assert trained.read_text() == ""
+    assert all(result.cached for result in again)
+
+
+def test_a_dropped_checkpoint_is_trained_again_not_an_error(store: Store, trained: Path) -> None:
+    what = plan(run_id="run-a", max_epochs=4)
+    run(what, store)
+    store.retain(what.key, BestAndLast("max"), [Record(4, 1.0), Record(9, 2.0)])
+    trained.write_text("")
+    results = run(plan(run_id="run-b", max_epochs=4), store)
+    assert [result.epoch for result in results] == [1, 2, 3, 4]
+    assert trained.read_text() != ""

@@ -47,7 +47,8 @@ class Staged:
     def commit(self, key: str, epoch: int, info: dict[str, Json]) -> Saved:
         """Wait until all bytes are durable, then make them a checkpoint.
 
-        Committing an equal state to the same key and epoch again changes nothing. After a
+        Committing an equal state of the same owner (``info["owner"]``) to the same key and epoch
+        again changes nothing. After a
         failure to write the manifest the commit may be tried again.
 
         Args:
@@ -107,9 +108,9 @@ class Staged:
         )
 
     def _appear(self, name: ManifestName, manifest: Manifest) -> tuple[str, int]:
-        for earlier in _others(self._backend, name):
-            if _check_equal(self._backend, earlier, manifest):
-                return earlier.ref, 0
+        earlier = duplicate_of(self._backend, name, manifest)
+        if earlier is not None:
+            return earlier, 0
         size = self._backend.put_create(name.ref, [encode_manifest(manifest)])
         # Of two writers that commit the same epoch at the same time at least one gets here
         # after both manifests have appeared. Equal ones may both stay: the first is read.
@@ -126,20 +127,35 @@ class ConflictError(StoreError):
     """Another state is stored for the same key and epoch."""
 
 
+def duplicate_of(backend: Backend, name: ManifestName, manifest: Manifest) -> str | None:
+    """The manifest that already says the same for the same owner, if there is one.
+
+    Equal content under another owner is no duplicate: each owner drops its own manifest.
+
+    Raises:
+        ConflictError: another content is stored for the same key and epoch.
+    """
+    for other in _others(backend, name):
+        stored = _check_equal(backend, other, manifest)
+        if stored is not None and stored.info.get("owner") == manifest.info.get("owner"):
+            return other.ref
+    return None
+
+
 def _others(backend: Backend, name: ManifestName) -> list[ManifestName]:
     names = manifest_names(backend, name.key)
     return [other for other in names if other.epoch == name.epoch and other.ref != name.ref]
 
 
-def _check_equal(backend: Backend, other: ManifestName, manifest: Manifest) -> bool:
+def _check_equal(backend: Backend, other: ManifestName, manifest: Manifest) -> Manifest | None:
     try:
         stored = read_manifest(backend, other)
     except FileNotFoundError:
-        return False  # dropped since it was listed
+        return None  # dropped since it was listed
     if stored.content != manifest.content:
         raise ConflictError(
             f"checkpoint {manifest.key[:12]}:{manifest.epoch} in {backend.url} is already stored "
             f"with another content (written {stored.created}); it was left as it is",
             hint=f"recsearch store show {manifest.key[:12]}:{manifest.epoch}",
         )
-    return True
+    return stored

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, StoreError
 from recsearch.state import Json, Part, State
+from recsearch.store.adopt import adopt
 from recsearch.store.backend import Backend, open_backend
 from recsearch.store.collect import Collected, Collector
 from recsearch.store.layout import Layout, ManifestName
@@ -27,6 +28,9 @@ from recsearch.store.saver import Saver
 from recsearch.store.staged import Saved, Staged
 from recsearch.store.usage import Usage, measure
 from recsearch.store.verify import Verifier, VerifyReport
+
+RACES = 5
+"""How often a manifest may vanish between listing and reading before that is the answer."""
 
 _FORMAT = {"format": "recsearch-store", "version": 1, "hash": "blake3-256"}
 
@@ -106,19 +110,25 @@ class Store:
             CheckpointNotFoundError: there is none; the message lists what there is.
             StoreDamagedError: its manifest is damaged.
         """
-        names = self._names(key)
-        wanted = max(names, default=None) if epoch is None else epoch
-        if wanted is None or wanted not in names:
-            raise self._not_found(key, epoch, names)
-        try:
-            return read_manifest(self._backend, names[wanted])
-        except FileNotFoundError:
-            raise self._not_found(key, epoch, self._names(key)) from None
-        except StoreDamagedError as error:
-            nearest = nearest_intact(self._backend, key, wanted)
-            raise StoreDamagedError(
-                f"{error.message}. {advise(nearest)}", hint="recsearch store verify"
-            ) from error
+        for _ in range(RACES):
+            names = self._names(key)
+            wanted = max(names, default=None) if epoch is None else epoch
+            if wanted is None or wanted not in names:
+                break
+            try:
+                return read_manifest(self._backend, names[wanted])
+            except FileNotFoundError:
+                continue  # dropped since it was listed; another epoch or owner may be there
+            except StoreDamagedError as error:
+                nearest = nearest_intact(self._backend, key, wanted)
+                raise StoreDamagedError(
+                    f"{error.message}. {advise(nearest)}", hint="recsearch store verify"
+                ) from error
+        raise self._not_found(key, epoch, self._names(key))
+
+    def adopt(self, key: str, epoch: int, info: dict[str, Json]) -> str:
+        """Keep a checkpoint of another owner; see `recsearch.store.adopt.adopt`."""
+        return adopt(self._backend, self.read(key, epoch), info)
 
     def restore(self, key: str, epoch: int, parts: Sequence[str] | None = None) -> dict[str, Part]:
         """The state of one checkpoint, or the named parts of it, verified bit for bit.
@@ -148,7 +158,7 @@ class Store:
             key: Trial key.
             policy: What to keep.
             records: The epochs that the policy judges.
-            owner: Drop only checkpoints whose ``info["run"]`` is this one.
+            owner: Drop only checkpoints whose ``info["owner"]`` is this one.
 
         Returns:
             The dropped epochs, sorted.
@@ -217,7 +227,7 @@ class Store:
             info = read_manifest(self._backend, name).info
         except (FileNotFoundError, StoreDamagedError):
             return False  # what is damaged is reported by verify, not deleted
-        return info.get("retention") != "all" and owner in (None, info.get("run"))
+        return info.get("retention") != "all" and owner in (None, info.get("owner"))
 
     def _not_found(
         self, key: str, epoch: int | None, names: dict[int, ManifestName]

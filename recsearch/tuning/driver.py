@@ -20,6 +20,7 @@ from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
+from recsearch.plan import trial_key
 from recsearch.planner import Planner
 from recsearch.record import EpochRow, Record, TrialView
 from recsearch.request import Resolved
@@ -34,7 +35,6 @@ from recsearch.run import (
 from recsearch.spec import check_against_model
 from recsearch.store import Store
 from recsearch.suggest import default_params, make_suggester
-from recsearch.trial import trial_key
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.tuning.trials import run_trials, shared_bytes

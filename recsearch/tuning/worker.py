@@ -15,11 +15,12 @@ from ray.tune import Trainable
 
 from recsearch.data import Split
 from recsearch.models import Family, resolve
+from recsearch.plan import TrialPlan
 from recsearch.run import RunPaths, write_atomic
 from recsearch.stopping import StopRule
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
-from recsearch.trial import EpochResult, TrialPlan, run_trial
+from recsearch.trial import EpochResult, run_trial
 
 
 @dataclass(frozen=True)

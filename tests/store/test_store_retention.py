@@ -97,8 +97,8 @@ def test_retain_respects_who_wants_all() -> None:
 
 
 def test_retain_leaves_the_checkpoints_of_other_runs() -> None:
-    with store_with({"retention": "best+last", "run": "one"}) as store:
-        store.save(KEY, 5, make_state(5), {"run": "two"})
+    with store_with({"retention": "best+last", "owner": "one"}) as store:
+        store.save(KEY, 5, make_state(5), {"owner": "two"})
         judged = records(3, 1, 2, 4, 5, 6)
         assert store.retain(KEY, BestAndLast("min"), judged, owner="two") == [5]
         assert store.retain(KEY, BestAndLast("min"), judged, owner="one") == [1, 3, 4]

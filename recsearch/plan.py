@@ -1,0 +1,92 @@
+"""What one trial is: all that decides its numbers, and its address in the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recsearch.data import Split
+from recsearch.evaluation import EVALUATION_VERSION, parse
+from recsearch.identity import digest
+from recsearch.models import Family
+from recsearch.stopping import StopRule
+from recsearch.store import Policy, Record, parse_policy
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """All that decides the numbers of one trial, and what its checkpoints are bound to.
+
+    ``about`` is copied into every manifest (search, data set, split, code versions).
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    key: str
+    seed: int
+    max_epochs: int
+    stop: StopRule
+    objective: str
+    metrics: tuple[str, ...]
+    retention: str
+    run_id: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        """Whose checkpoints these are: a trial drops its own and no other's."""
+        return f"{self.run_id}/{self.number}"
+
+    @property
+    def policy(self) -> Policy:
+        """Which epochs stay."""
+        return parse_policy(self.retention, parse(self.objective).direction)
+
+    def claim(self) -> dict[str, Any]:
+        """The part of a manifest's ``info`` that says who keeps the checkpoint, and why."""
+        return {
+            "owner": self.owner,
+            "run": self.run_id,
+            "trial": self.number,
+            "objective": self.objective,
+            "retention": self.retention,
+        }
+
+    def values(self, history: Sequence[Mapping[str, Any]]) -> list[float]:
+        """Objective values of history rows; NaN where one was not measured."""
+        found = (row["metrics"].get(self.objective) for row in history)
+        return [math.nan if value is None else float(value) for value in found]
+
+    def finish_reason(self, values: Sequence[float]) -> str | None:
+        """Why the trial ends after the epochs with these objective values; None to go on."""
+        if len(values) >= self.max_epochs:
+            return "one_shot" if self.max_epochs == 1 else "max_epochs"
+        if self.stop.stop(values, parse(self.objective).direction):
+            return self.stop.name
+        return None
+
+
+def trial_key(
+    family: Family, config: Mapping[str, Any], split: Split, seed: int, metrics: Sequence[str]
+) -> str:
+    """Address of a trial in the store: equal numbers by construction, wherever it runs."""
+    return digest(
+        {
+            "split": split.split_id,
+            "part": split.part,
+            "model": family.class_path,
+            "config": dict(config),
+            "seed": seed,
+            "metrics": sorted(metrics),
+            "evaluation": EVALUATION_VERSION,
+            "code": family.code_version,
+            "versions": family.versions(),
+        }
+    )
+
+
+def records(values: Sequence[float]) -> list[Record]:
+    """What a retention policy judges: epochs 1, 2, … with these objective values."""
+    return [Record(epoch, value) for epoch, value in enumerate(values, start=1)]
