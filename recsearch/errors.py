@@ -10,11 +10,12 @@
     ├── IdentityError              exit 3   a run folder of another identity
     ├── VerificationError          exit 3   a recomputed number differs from the recorded one
     ├── RunLockedError             exit 1   another process works on the run folder
-    ├── StoreError                 exit 1   the store cannot be read or written (disk full, ...)
-    │   ├── CheckpointNotFoundError exit 1  no such checkpoint
-    │   └── StoreDamagedError      exit 4   stored bytes do not match their hash
-    ├── TrialsFailedError          exit 5   finished, but some trials ended in an error
-    └── InterruptedSearchError     exit 130 stopped by the user; resumable
+    └── StoreError                 exit 1   the store cannot be read or written (disk full, ...)
+        ├── CheckpointNotFoundError exit 1  no such checkpoint
+        └── StoreDamagedError      exit 4   stored bytes do not match their hash
+
+Exit codes 5 (finished, but some trials erred) and 130 (interrupted, resumable) are outcomes of a
+search, not errors: the driver returns them.
 
 Each error is one paragraph: what is wrong, where, and the command to type next.
 """
@@ -89,15 +90,3 @@ class StoreDamagedError(StoreError):
     """Stored bytes do not match the hash that names them."""
 
     exit_code = 4
-
-
-class TrialsFailedError(RecsearchError):
-    """The search finished, but some trials ended in an error."""
-
-    exit_code = 5
-
-
-class InterruptedSearchError(RecsearchError):
-    """The user stopped the search; the same command resumes it."""
-
-    exit_code = 130

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from recsearch.errors import RecsearchError
+from recsearch.files import write_atomic
 from recsearch.loading import Loaded
 from recsearch.models import Model, resolve
-from recsearch.run import write_atomic
 from recsearch.state import Part, State
 
 FORMAT = 1
@@ -36,15 +36,24 @@ def export(loaded: Loaded, folder: Path) -> list[Path]:
     Raises:
         RecsearchError: the folder is not empty, or cannot be written.
     """
-    from safetensors.numpy import save_file
-
     if folder.exists() and any(folder.iterdir()):
         raise RecsearchError(
             f"{folder}: not empty; nothing was written.", hint="Name a new folder after --out."
         )
+    try:
+        return _write(loaded, folder)
+    except OSError as err:
+        raise RecsearchError(
+            f"{folder}: cannot write the model: {err}.", hint="Name another folder after --out."
+        ) from err
+
+
+def _write(loaded: Loaded, folder: Path) -> list[Path]:
+    from safetensors.numpy import save
+
     folder.mkdir(parents=True, exist_ok=True)
     tensors, strings = _flatten(loaded.state)
-    save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(tensors))
     write_atomic(folder / "pipeline.json", json.loads(loaded.pipeline().config.model_dump_json()))
     write_atomic(
         folder / "model.json",
@@ -69,6 +78,7 @@ def load_export(folder: Path) -> Model:
     Raises:
         RecsearchError: a file is damaged or of another format.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
@@ -78,7 +88,7 @@ def load_export(folder: Path) -> Model:
             raise ValueError(f"format {about['format']}, this recsearch reads {FORMAT}")
         state = _nest(tensors, about)
         return resolve(about["model"]).load(about["config"], state)
-    except (OSError, ValueError, KeyError, TypeError) as err:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as err:
         raise RecsearchError(
             f"{folder}: not a readable exported model: {err}.",
             hint="Write it again: recsearch load RUN --out DIR",

@@ -85,7 +85,7 @@ def open_checkpoint(
     view = RunView.open(run)
     chosen, row = _choose(view, trial, epoch)
     family = resolve(view.identity["search"]["model"]["class"])
-    with Store.open(store or view.identity["store"], create=False) as opened:
+    with Store.open(store or view.store_url, create=False) as opened:
         try:
             state = opened.restore(chosen.key, row.epoch)
         except CheckpointNotFoundError as err:

@@ -25,7 +25,7 @@ class PlannedTrial:
 
 
 class Wait:
-    """The next trial depends on results that are still to come."""
+    """Whether there is a next trial, or which, depends on trials that still run."""
 
 
 class Planner:
@@ -74,13 +74,17 @@ class Planner:
         return not self._unfinished and len(self._ledger.record.trials) >= self._total
 
     def next(self) -> PlannedTrial | Wait | None:
-        """The next trial to start, `Wait`, or None when all have been handed out."""
+        """The next trial to start, `Wait`, or None when all have ended.
+
+        Not before they have: a trial whose worker dies comes back.
+        """
         if self._unfinished:
             trial = self._unfinished.pop(0)
             return PlannedTrial(trial.number, trial.config, trial.key)
-        number = len(self._ledger.record.trials) + 1
+        trials = self._ledger.record.trials
+        number = len(trials) + 1
         if number > self._total:
-            return None
+            return None if all(trial.finished for trial in trials.values()) else Wait()
         seen, pending = self._known_to(number)
         if any(not trial.finished for trial in seen):
             return Wait()
@@ -93,6 +97,10 @@ class Planner:
         key = self._key_of(config)
         self._ledger.suggested(number, dict(suggestion.params), config, key, suggestion.origin)
         return PlannedTrial(number, config, key)
+
+    def again(self, number: int) -> None:
+        """Hand out a trial once more, before any other: it stopped without having ended."""
+        self._unfinished.insert(0, self._ledger.record.trials[number])
 
     def _known_to(self, number: int) -> tuple[list[TrialView], list[TrialView]]:
         trials = self._ledger.record.trials

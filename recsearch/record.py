@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from recsearch.errors import RecsearchError
 from recsearch.evaluation import Metric, better
 from recsearch.journal import Event
 
@@ -88,10 +89,22 @@ class Record:
 
     @classmethod
     def replay(cls, objective: Metric, events: Iterable[Event]) -> Record:
-        """Fold all ``events``, oldest first."""
+        """Fold all ``events``, oldest first.
+
+        Raises:
+            RecsearchError: an event contradicts those before it; names its line.
+        """
         record = cls(objective)
-        for event in events:
-            record.apply(event)
+        for number, event in enumerate(events, start=1):
+            try:
+                record.apply(event)
+            except (KeyError, TypeError, AttributeError, ValueError) as err:
+                raise RecsearchError(
+                    f"journal line {number}: a {event['event']} event that does not follow from "
+                    f"the lines before it ({type(err).__name__}: {err}); nothing was changed.",
+                    hint="Mend the line by hand, or start over beside it: the same command with "
+                    "--fresh (finished epochs are taken from the store, not trained again).",
+                ) from err
         return record
 
     def apply(self, event: Event) -> None:
@@ -180,6 +193,8 @@ def _started(record: Record, event: Event) -> None:
 
 def _epoch(record: Record, event: Event) -> None:
     trial = record.trials[event["trial"]]
+    if event["epoch"] != len(trial.epochs) + 1 or not isinstance(event["metrics"], dict):
+        raise ValueError(f"epoch {event['epoch']} after {len(trial.epochs)} epochs")
     names = EpochRow.__dataclass_fields__.keys()
     row = EpochRow(**{name: event[name] for name in names if name in event})
     record.trials[trial.number] = replace(trial, epochs=(*trial.epochs, row))

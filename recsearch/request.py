@@ -10,7 +10,9 @@ from typing import Any
 
 from recsearch import __version__
 from recsearch.data import Split, SplitSpec, load_dataset, load_split
+from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
+from recsearch.files import store_for_run
 from recsearch.models import Family, resolve
 from recsearch.run import FORMAT
 from recsearch.spec import SearchSpec
@@ -51,7 +53,14 @@ def resolve_request(request: Request) -> Resolved:
     Raises:
         SpecError: the search file does not fit its model.
         DataError: the data set cannot be used.
+        UsageError: the store is in the memory of one process.
     """
+    if request.store_url.startswith("memory://"):
+        raise UsageError(
+            f"--store {request.store_url}: every worker process has a memory of its own, so a "
+            "search needs a store that they share.",
+            hint="Name a folder, such as --store store.",
+        )
     spec = request.spec
     family = resolve(spec.model.class_)
     split = load_split(load_dataset(request.dataset), request.split)
@@ -72,7 +81,7 @@ def _identity(
     resolved = request.spec.resolved()
     return {
         "format": FORMAT,
-        "name": request.run_root.name,
+        "name": request.run_root.resolve().name,
         "search": resolved,
         "search_file": request.spec.source,
         "dataset": {
@@ -103,6 +112,6 @@ def _identity(
             "python": platform.python_version(),
             **{name: version(name) for name in LIBRARIES},
         },
-        "store": request.store_url,
+        "store": store_for_run(request.run_root, request.store_url),
         "command": request.command,
     }

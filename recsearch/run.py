@@ -13,9 +13,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
 from recsearch.evaluation import Metric, parse
+from recsearch.files import store_from_run
 from recsearch.identity import canonical_json
 from recsearch.journal import read_events
 from recsearch.record import EpochRow, Record, TrialView, best_row
@@ -40,6 +39,7 @@ IDENTITY_FIELDS = (
     "split.split_id",
     "seed",
     "code",
+    "store",
 )
 """What must be equal for a command to continue a run. ``trials`` is a total and may grow."""
 
@@ -63,7 +63,8 @@ class RunPaths:
     @property
     def lock(self) -> Path:
         """Held by the process at work; beside the folder, which may be moved aside."""
-        return self.root.with_name(f".{self.root.name}.lock")
+        root = self.root.resolve()
+        return root.with_name(f".{root.name}.lock")
 
     @property
     def best_config(self) -> Path:
@@ -111,6 +112,11 @@ class RunView:
             )
         objective = parse(identity["search"]["search"]["metric"])
         return cls(Path(path), identity, Record.replay(objective, read_events(paths.journal)))
+
+    @property
+    def store_url(self) -> str:
+        """The store of the run; a folder is recorded relative to the run."""
+        return store_from_run(self.path, self.identity["store"])
 
     @property
     def name(self) -> str:
@@ -213,33 +219,6 @@ def check_identity(paths: RunPaths, asked: Mapping[str, Any]) -> bool:
             "--run DIR, or add --fresh to move it aside and start anew.",
         )
     return True
-
-
-def write_atomic(path: Path, content: Any) -> None:
-    """Write JSON so that readers see the old or the new file, never a part of one.
-
-    Raises:
-        RecsearchError: the file cannot be written.
-    """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as err:
-        raise RecsearchError(
-            f"{path}: cannot write: {err.strerror}.",
-            hint="Free some space or choose a writable folder with --run DIR, "
-            "then type the same command to resume.",
-        ) from err
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recsearch.best import CONFIG_FORMAT
-from recsearch.errors import CheckpointNotFoundError, StoreError, UsageError
+from recsearch.errors import StoreDamagedError, StoreError, UsageError
 from recsearch.identity import derive_seed
 from recsearch.loading import check_metrics, split_of
 from recsearch.models import Model, resolve
@@ -71,6 +71,7 @@ def verify(
 
     Raises:
         VerificationError: a metric differs, or data set or split are others.
+        StoreDamagedError: the metrics agree, but the stored checkpoint is damaged.
     """
     use_one_thread()
     split = split_of(document)
@@ -90,7 +91,9 @@ def _bit_equal(model: Model, document: dict[str, Any], store_url: str | None) ->
     try:
         with Store.open(store_url, create=False) as store:
             stored = store.restore(document["key"], document["epochs"])
-    except (CheckpointNotFoundError, StoreError):
+    except StoreDamagedError:
+        raise
+    except StoreError:
         return None
     return same_arrays(model.state(), stored)
 

@@ -7,6 +7,7 @@ rating of `planted_split` is 3, so a model that predicts ``3 + c`` everywhere ha
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ from recsearch.data import Split
 from recsearch.errors import UsageError
 from recsearch.state import Part, State
 
-DEFAULTS: dict[str, Any] = {"level": 1.0, "best_epoch": 4, "slope": 0.1, "fail_at": 0, "sleep": 0.0}
+DEFAULTS: dict[str, Any] = {
+    "level": 1.0,
+    "best_epoch": 4,
+    "slope": 0.1,
+    "fail_at": 0,
+    "die_at": 0,
+    "sleep": 0.0,
+}
 
 
 class Planted:
@@ -60,6 +68,8 @@ class Planted:
         self.epochs += 1
         if self.epochs == self.config["fail_at"]:
             raise ValueError("planted failure")
+        if self.epochs == self.config["die_at"]:
+            os.kill(os.getpid(), signal.SIGKILL)
         log = os.environ.get("PLANTED_LOG")
         if log:
             with Path(log).open("a", encoding="utf-8") as file:

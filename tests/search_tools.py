@@ -16,7 +16,6 @@ from recsearch.ledger import Ledger
 from recsearch.models import resolve
 from recsearch.plan import TrialPlan, trial_key
 from recsearch.planner import PlannedTrial
-from recsearch.pruning import parse_scheduler
 from recsearch.record import Record
 from recsearch.request import Request, resolve_request
 from recsearch.run import RunPaths, RunView, locked
@@ -127,9 +126,9 @@ def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", *
             journal, record, lag=spec.search.lag,
             on_best=lambda trial, row: driver.write_best(paths, identity, trial, row),
         )  # fmt: skip
-        planner = driver._planner(resolved, ledger)
+        planner = driver.make_planner(resolved, ledger, driver._suggester(resolved))
         shared = trials._worker_setup(resolved, identity, paths)
-        rule = parse_scheduler(spec.search.scheduler, {}, shared.max_epochs)
+        rule = trials.pruning_rule(resolved)
         ledger.write("opened", pid=1, host="h", version="0", workers=1, trials=planner.total,
                      resumed=False)  # fmt: skip
         while isinstance(planned := planner.next(), PlannedTrial):

@@ -89,7 +89,7 @@ def test_epochs_and_trials_that_are_not_there(made: RunView) -> None:
 
 def test_verify_retrains_to_the_same_bits(made: RunView) -> None:
     document = read_config(made.path / "best-config.json")
-    verified = verify(document, made.identity["store"])
+    verified = verify(document, made.store_url)
     assert verified.difference == 0
     assert verified.bit_equal is True
     assert verify(document).bit_equal is None
@@ -127,10 +127,12 @@ def test_best_config_is_the_best_epoch_of_the_journal(made: RunView) -> None:
 
 
 def test_a_run_moved_elsewhere_still_reads(made: RunView, tmp_path: Path) -> None:
-    shutil.copytree(made.path, tmp_path / "moved")
-    again = RunView.open(tmp_path / "moved")
+    """Run and store move together: the store is recorded relative to the run."""
+    shutil.copytree(made.path.parent, tmp_path / "moved")
+    again = RunView.open(tmp_path / "moved" / made.path.name)
     assert again.best() is not None
-    assert same_arrays(open_checkpoint(made.path).state, open_checkpoint(tmp_path / "moved").state)
+    assert str(tmp_path) in again.store_url
+    assert same_arrays(open_checkpoint(made.path).state, open_checkpoint(again.path).state)
 
 
 def test_differences_count_in_both_kinds_of_missing() -> None:

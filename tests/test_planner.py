@@ -126,7 +126,20 @@ def test_a_resumed_plan_takes_up_unfinished_trials_first_and_counts_in_total(
     assert again.memory.shown[4][0] == [
         Observation(1, {"x": 1}, 0.9), Observation(2, {"x": 2}, 0.8)
     ]  # fmt: skip
+    assert isinstance(again.planner.next(), Wait), "trials 3 and 4 may still come back"
+    again.end(3, 0.7)
+    again.end(4, 0.6)
     assert again.planner.next() is None
+
+
+def test_a_trial_whose_worker_died_is_planned_again_before_new_ones(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, total=4, lag=3)
+    assert [desk.next_number(), desk.next_number()] == [1, 2]
+    desk.ledger.started(1)
+    desk.ledger.interrupted(1, "the worker process died")
+    desk.planner.again(1)
+    assert [desk.next_number(), desk.next_number()] == [1, 3]
+    assert list(desk.record.trials) == [1, 2, 3], "no trial is suggested twice"
 
 
 def test_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
+from recsearch.files import write_atomic
 from recsearch.journal import Journal
 from recsearch.run import (
     RunPaths,
@@ -17,7 +18,6 @@ from recsearch.run import (
     locked,
     move_aside,
     read_identity,
-    write_atomic,
 )
 
 
@@ -36,6 +36,7 @@ def identity(**changes: Any) -> dict[str, Any]:
         "seed": 42,
         "direction": "min",
         "code": {"model": 1, "lenskit": "2025.8.1"},
+        "store": "../../store",
     }
     for dotted, value in changes.items():
         node = document
@@ -81,6 +82,7 @@ def test_the_number_of_trials_may_grow(paths: RunPaths) -> None:
         ("split__split_id", "t" * 64, "split.split_id"),
         ("seed", 7, "seed"),
         ("code__lenskit", "2026.1", "code.lenskit"),
+        ("store", "../../elsewhere", "store"),
     ],
 )
 def test_another_identity_is_refused_naming_exactly_the_field(

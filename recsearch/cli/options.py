@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -17,7 +20,16 @@ store_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-run_argument = click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+
+def program() -> str:
+    """How the user can type this command: by name where it is on the path, else by file."""
+    found = shutil.which("recsearch")
+    started = Path(sys.argv[0])
+    if found and started.exists() and Path(found).resolve() == started.resolve():
+        return "recsearch"
+    if started.name == "recsearch":
+        return os.path.relpath(started) if started.exists() else "recsearch"
+    return "recsearch"
 
 
 def run_path(run: Path) -> Path:

@@ -37,10 +37,28 @@ def report(runs: tuple[Path, ...], out: Path, store_url: str | None, as_json: bo
     Pages are single files without scripts or requests; trials.csv, epochs.csv and
     best-config.json lie beside them. A run in progress gives the page of what it has so far.
     """
+    asked = [run_path(run) for run in runs]
+    pages, index, failures = render(asked, out, store_url)
+    _tell(pages, index, as_json)
+    if failures:
+        raise RecsearchError("Some runs have no page:\n" + "\n".join(failures))
+
+
+def render(
+    asked: list[Path], out: Path, store_url: str | None
+) -> tuple[list[Path], Path, list[str]]:
+    """Render the pages of ``asked`` runs (all below runs/ if none) and the index of all.
+
+    Returns:
+        The pages, the index, and what went wrong with single runs where several were asked for.
+
+    Raises:
+        RecsearchError: the one run that was asked for cannot be read.
+    """
     from analysis import render_index, render_run
 
     known = sorted(path.parent for path in Path("runs").glob("*/run.json"))
-    asked = [run_path(run) for run in runs] or known
+    asked = asked or known
     _refuse_clashes([*asked, *known])
     pages, readable, failures = [], [], []
     for run in asked:
@@ -52,11 +70,8 @@ def report(runs: tuple[Path, ...], out: Path, store_url: str | None, as_json: bo
                 raise
             failures.append(f"{run}: {err}")
     others = [run for run in known if run.resolve() not in {r.resolve() for r in asked}]
-    readable += [run for run in others if _opens(run)]
-    index = render_index(readable, out)
-    _tell(pages, index, as_json)
-    if failures:
-        raise RecsearchError("Some runs have no page:\n" + "\n".join(failures))
+    readable += [run for run in others if opens(run)]
+    return pages, render_index(readable, out), failures
 
 
 def _refuse_clashes(runs: list[Path]) -> None:
@@ -69,14 +84,14 @@ def _refuse_clashes(runs: list[Path]) -> None:
         )
 
 
-def _opens(run: Path) -> bool:
-    """Whether a run that was not asked for can be read; a damaged one is left out of the index."""
+def opens(run: Path) -> bool:
+    """Whether a run that was not asked for can be read; a damaged one is left out with a line."""
     from recsearch.run import RunView
 
     try:
         RunView.open(run)
     except RecsearchError as err:
-        click.echo(f"left out of the index: {err}", err=True)
+        click.echo(f"left out: {err}", err=True)
         return False
     return True
 

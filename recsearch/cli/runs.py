@@ -12,6 +12,7 @@ import click
 
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_rows
+from recsearch.cli.report import opens
 from recsearch.errors import UsageError
 
 
@@ -49,6 +50,7 @@ def status(run: Path | None, failed: bool, as_csv: bool, as_json: bool) -> None:
 @json_option
 def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
     """Print the best configuration of RUN (JSON, ready for: recsearch verify)."""
+    del as_json  # JSON either way; accepted as every reading command accepts it
     from recsearch.best import config_document, result_document
     from recsearch.run import RunView
 
@@ -59,16 +61,15 @@ def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
             f"{view.name}: no finished epoch with {metric or view.objective.name} yet.",
             hint=f"See how far it is: recsearch status {view.path}",
         )
-    make = result_document if result or as_json else config_document
-    if as_json and not result:
-        make = config_document
+    make = result_document if result else config_document
     print_json(make(view.identity, *found))
 
 
 def _all_runs(as_json: bool) -> None:
     from recsearch.run import RunView
 
-    views = [RunView.open(path.parent) for path in sorted(Path("runs").glob("*/run.json"))]
+    folders = sorted(path.parent for path in Path("runs").glob("*/run.json"))
+    views = [RunView.open(folder) for folder in folders if opens(folder)]
     rows = []
     for view in views:
         found = view.best()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from recsearch.cli.options import store_option
-from recsearch.errors import UsageError
+from recsearch.cli.options import program, store_option
+from recsearch.errors import RecsearchError, UsageError
 
 
 @click.command()
@@ -113,7 +113,7 @@ def search(
         split=SplitSpec(seed=split_seed),
         fresh=fresh,
         retry_errors=retry_errors,
-        command=shlex.join(["recsearch", *sys.argv[1:]]),
+        command=_again(),
     )
     quieten()
     resolved = resolve_request(request)
@@ -154,10 +154,20 @@ def run_name(algorithm: str, dataset: str) -> str:
     return "-".join(word for word in words if word)
 
 
-def _render(root: Path, store_url: str) -> Path:
-    from analysis import render_index, render_run
+def _again() -> str:
+    """The command that resumes: this one, except that a second --fresh would start over."""
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    return shlex.join([program(), *words])
 
-    reports = Path("reports")
-    page = render_run(root, reports, store_url=store_url)
-    render_index(sorted(path.parent for path in root.parent.glob("*/run.json")), reports)
-    return page
+
+def _render(root: Path, store_url: str) -> Path | None:
+    """The page of the run; a search that is done is not failed by a page that cannot be made."""
+    from recsearch.cli.report import render
+
+    try:
+        pages, _, failures = render([root], Path("reports"), store_url)
+    except (RecsearchError, OSError) as err:
+        failures, pages = [str(err)], []
+    for failure in failures:
+        click.echo(f"no page: {failure}", err=True)
+    return pages[0] if pages else None

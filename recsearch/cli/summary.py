@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from recsearch.cli.options import program
 from recsearch.record import Record
 from recsearch.request import Request
 from recsearch.tuning.driver import Outcome
@@ -23,6 +25,8 @@ def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iter
         f"epochs     {counts['epochs'] - counts['cached_epochs']} trained, "
         f"{counts['cached_epochs']} cached"
     )
+    for note in record.notes:
+        yield f"note       {note}"
     if page:
         yield f"page       {page}"
     if record.best():
@@ -57,10 +61,12 @@ def gain(record: Record) -> tuple[str, float, float] | None:
 
 
 def _next(outcome: Outcome, request: Request) -> str:
+    name = program()
     if outcome.interrupted:
-        return f"{request.command}   (resumes)"
+        return request.command
     if outcome.record.counts()["error"]:
-        return f"recsearch status {outcome.paths.root} --failed"
+        return f"{name} status {outcome.paths.root} --failed"
     if outcome.record.best() is None:
-        return f"recsearch status {outcome.paths.root}"
-    return f"recsearch verify {outcome.paths.best_config}"
+        return f"{name} status {outcome.paths.root}"
+    store = "" if request.store_url == "store" else f" --store {shlex.quote(request.store_url)}"
+    return f"{name} verify {outcome.paths.best_config}{store}"

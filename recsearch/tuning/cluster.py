@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 
+from recsearch.errors import RecsearchError
 from recsearch.threads import inherit_one_thread
 
 QUIET: dict[str, str] = {
@@ -78,16 +79,28 @@ class LocalCluster:
         self._folder.cleanup()
 
     def ready(self) -> Path:
-        """Wait until Ray runs; its disposable state folder."""
+        """Wait until Ray runs; its disposable state folder.
+
+        Raises:
+            RecsearchError: it does not start.
+        """
         if self._started is None:
             raise RuntimeError("the cluster has not been entered")
-        self._started.result()
+        try:
+            self._started.result()
+        except Exception as err:
+            raise RecsearchError(
+                f"Ray could not start on this machine: {err}",
+                hint="Free memory or processes, then type the same command to resume.",
+            ) from err
         return Path(self._folder.name)
 
     def _start(self) -> None:
         import ray
 
         ray.init(
+            # Never a cluster that happens to run: its workers would not have our environment.
+            address="local",
             num_cpus=self._workers,
             num_gpus=0,
             include_dashboard=False,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,26 +18,20 @@ from recsearch.best import config_document, result_document
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
+from recsearch.files import write_atomic
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.plan import trial_key
 from recsearch.planner import Planner
 from recsearch.record import EpochRow, Record, TrialView
 from recsearch.request import Resolved
-from recsearch.run import (
-    RunPaths,
-    check_identity,
-    locked,
-    move_aside,
-    read_identity,
-    write_atomic,
-)
+from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
 from recsearch.spec import check_against_model
 from recsearch.store import Store
-from recsearch.suggest import default_params, make_suggester
+from recsearch.suggest import Suggester, default_params, make_suggester
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
-from recsearch.tuning.trials import run_trials, shared_bytes
+from recsearch.tuning.trials import pruning_rule, run_trials, shared_bytes
 
 
 @dataclass(frozen=True)
@@ -70,19 +64,23 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
     request = resolved.request
     paths = RunPaths(request.run_root)
     with locked(paths), contextlib.ExitStack() as stack:
-        moved = move_aside(paths) if request.fresh else None
-        check_identity(paths, resolved.identity)
+        if not request.fresh:
+            check_identity(paths, resolved.identity)
         workers = request.workers or available_cpus()
         cluster = None
-        if _may_have_work(paths, resolved):
+        if request.fresh or _may_have_work(paths, resolved):
             cluster = stack.enter_context(LocalCluster(workers, shared_bytes(resolved.split)))
-        # Imports the model's library, while Ray starts beside it.
+        # Imports the model's library, while Ray starts beside it. All that can be wrong with the
+        # search is found before anything is written.
         check_against_model(request.spec)
+        pruning_rule(resolved)
+        suggester = _suggester(resolved)
         store = stack.enter_context(Store.open(request.store_url))
+        moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
         journal = stack.enter_context(Journal(paths.journal))
-        session = _Session(resolved, identity, paths, journal, display, workers)
-        interrupted = session.run(cluster, Housekeeper(store))
+        session = _Session(resolved, identity, paths, journal, display, workers, suggester, store)
+        interrupted = session.run(cluster)
         return Outcome(identity, session.record, paths, moved, interrupted)
 
 
@@ -97,6 +95,8 @@ class _Session:
         journal: Journal,
         display: SilentDisplay,
         workers: int,
+        suggester: Suggester,
+        store: Store,
     ):
         spec = resolved.request.spec.search
         self.record = Record.replay(parse(spec.metric), journal.events)
@@ -105,6 +105,7 @@ class _Session:
         self._paths = paths
         self._display = display
         self._workers = workers
+        self._store = store
         self._ledger = Ledger(
             journal,
             self.record,
@@ -112,39 +113,53 @@ class _Session:
             on_change=display.update,
             on_best=lambda trial, row: write_best(paths, identity, trial, row),
         )
-        self._planner = _planner(resolved, self._ledger)
+        self._planner = make_planner(resolved, self._ledger, suggester)
 
-    def run(self, cluster: LocalCluster | None, keeper: Housekeeper) -> bool:
+    def run(self, cluster: LocalCluster | None) -> bool:
         """Run all trials that are left; whether the user interrupted it."""
-        self._display.begin(self.record, self._planner.total)
-        self._open()
-        interrupted = False
+        keeper = Housekeeper(self._store)
         try:
-            with self._baselines() as baselines:
-
-                def on_step() -> None:
-                    self._settle(baselines)
-                    keeper.tick()
-
-                if cluster is not None and not self._planner.nothing_left:
-                    run_trials(
-                        self._resolved,
-                        self._identity,
-                        self._paths,
-                        self._ledger,
-                        self._planner,
-                        cluster.ready(),
-                        on_step,
-                    )
-                self._settle(baselines, wait=True)
+            self._display.begin(self.record, self._planner.total)
+            self._open()
+            if cluster is not None and not self._planner.nothing_left:
+                self._work(cluster, keeper)
         except KeyboardInterrupt:
-            interrupted = True
-            for number in list(self.record.trials):
-                self._ledger.interrupted(number, "stopped by the user")
-        finally:
             self._display.end()
-        self._close(interrupted, keeper)
-        return interrupted
+            self._leave("stopped by the user")
+            self._close(130, keeper)
+            return True
+        except BaseException as err:
+            self._display.end()
+            with contextlib.suppress(RecsearchError):
+                self._leave(str(err).partition("\n")[0])
+                self._ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
+            raise
+        self._display.end()
+        self._close(5 if self.record.counts()["error"] else 0, keeper)
+        return False
+
+    def _work(self, cluster: LocalCluster, keeper: Housekeeper) -> None:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
+        split, metrics = self._resolved.split, self._resolved.metrics
+        baselines = [pool.submit(compute_baselines, split, metrics)]
+        try:
+
+            def on_step() -> None:
+                self._settle(baselines)
+                keeper.tick()
+
+            run_trials(
+                self._resolved,
+                self._identity,
+                self._paths,
+                self._ledger,
+                self._planner,
+                cluster.ready(),
+                on_step,
+            )
+            self._settle(baselines, wait=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _open(self) -> None:
         self._ledger.write(
@@ -157,31 +172,33 @@ class _Session:
             resumed=bool(self.record.sessions),
         )
 
-    def _close(self, interrupted: bool, keeper: Housekeeper) -> None:
+    def _leave(self, reason: str) -> None:
+        for number in list(self.record.trials):
+            self._ledger.interrupted(number, reason)
+
+    def _close(self, exit_code: int, keeper: Housekeeper) -> None:
         best = self.record.best()
         if best is not None:
             # A kill between an epoch's journal line and these files may have left them behind.
             write_best(self._paths, self._identity, *best)
+            trial, row = best
+            if row.epoch not in self._store.epochs(trial.key):
+                self._ledger.write(
+                    "note",
+                    text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "
+                    f"{row.epoch}) is not in the store; recsearch verify retrains it",
+                )
         keeper.finish()
         if keeper.problem:
             self._ledger.write("note", text=f"dropped checkpoints not freed: {keeper.problem}")
-        counts = self.record.counts()
-        code = 130 if interrupted else 5 if counts["error"] else 0
-        self._ledger.write("closed", exit_code=code, counts=counts)
-
-    @contextlib.contextmanager
-    def _baselines(self) -> Iterator[list[Future[dict[str, Any]]]]:
-        """Compute the baselines beside the first trials."""
-        with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
-            split, metrics = self._resolved.split, self._resolved.metrics
-            wanted = not self.record.baselines
-            yield [pool.submit(compute_baselines, split, metrics)] if wanted else []
+        self._ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
 
     def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
         # Journalled from this thread: a journal has one writer.
         if baselines and (wait or baselines[0].done()):
             for name, baseline in baselines.pop().result().items():
-                self._ledger.write("baseline", name=name, **baseline)
+                if name not in self.record.baselines:
+                    self._ledger.write("baseline", name=name, **baseline)
 
 
 def write_best(
@@ -200,11 +217,13 @@ def available_cpus() -> int:
 
 
 def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:
-    search = resolved.request.spec.search
-    record = Record.replay(parse(search.metric), read_events(paths.journal))
-    ended = [trial for trial in record.trials.values() if trial.finished]
-    retry = resolved.request.retry_errors and record.counts()["error"] > 0
-    return retry or len(ended) < search.trials
+    """Whether Ray is likely to be needed; judged before the model's library is there."""
+    spec = resolved.request.spec
+    record = Record.replay(parse(spec.search.metric), read_events(paths.journal))
+    ended = sum(trial.finished for trial in record.trials.values())
+    size = spec.space.size
+    most = spec.search.trials if size is None else min(spec.search.trials, size)
+    return ended < most or (resolved.request.retry_errors and record.counts()["error"] > 0)
 
 
 def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
@@ -226,15 +245,21 @@ def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
     return identity
 
 
-def _planner(resolved: Resolved, ledger: Ledger) -> Planner:
+def _suggester(resolved: Resolved) -> Suggester:
+    spec = resolved.request.spec
+    default = default_params(spec, resolved.family.complete({}))
+    return make_suggester(spec, resolved.request.seed, default)
+
+
+def make_planner(resolved: Resolved, ledger: Ledger, suggester: Suggester) -> Planner:
+    """The planner of a run, rebuilt from its journal."""
     request, family = resolved.request, resolved.family
-    spec = request.spec
     return Planner(
         ledger,
-        make_suggester(spec, request.seed, default_params(spec, family.complete({}))),
-        total=spec.search.trials,
-        lag=spec.search.lag,
-        complete=lambda params: family.complete(spec.configuration(params)),
+        suggester,
+        total=request.spec.search.trials,
+        lag=request.spec.search.lag,
+        complete=lambda params: family.complete(request.spec.configuration(params)),
         key_of=lambda config: trial_key(
             family, config, resolved.split, request.seed, resolved.metrics
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from recsearch.ledger import Ledger
+from recsearch.planner import Planner
 from recsearch.pruning import Rule
+from recsearch.tuning.failure import Failure, from_report
 from recsearch.tuning.local import DriverOnly
+
+WORKER_DEATHS = 3
+"""How often the process of one trial may die (killed, out of memory) before that is its error."""
 
 
 class PeerScheduler(DriverOnly, FIFOScheduler):
@@ -23,47 +29,64 @@ class PeerScheduler(DriverOnly, FIFOScheduler):
     workers, resumed or not.
     """
 
-    def __init__(self, ledger: Ledger, rule: Rule):
+    def __init__(self, ledger: Ledger, rule: Rule, failure: Failure):
         super().__init__()
         self._ledger = ledger
         self._rule = rule
+        self._failure = failure
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Record ``result`` and decide whether its trial goes on."""
-        number = trial.config["trial"]
-        ended = self._ledger.report(number, json.loads(result["report"]), self._rule)
+        ended = self._failure.guard(lambda: self._take(trial.config["trial"], result), True)
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
+
+    def _take(self, number: int, result: dict[str, Any]) -> bool:
+        report = json.loads(result["report"])
+        if "fatal" in report:
+            raise from_report(report["fatal"])
+        return self._ledger.report(number, report, self._rule)
 
 
 class WorkerEvents(DriverOnly, Callback):
-    """Records what happens to worker processes: a trial begins, or its process dies."""
+    """Records what happens to worker processes: a trial begins, or its process dies.
 
-    def __init__(self, ledger: Ledger, on_step: Callable[[], None]):
+    Ray retries nothing: its own way back from a death depends on what the worker was doing. A
+    trial whose process died is planned again and continues from the store.
+    """
+
+    def __init__(
+        self, ledger: Ledger, planner: Planner, failure: Failure, on_step: Callable[[], None]
+    ):
         self._ledger = ledger
+        self._planner = planner
+        self._failure = failure
         self._on_step = on_step
+        self._deaths: Counter[int] = Counter()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Ray's control loop went round once."""
-        self._on_step()
+        self._failure.guard(self._on_step, None)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A worker takes up the trial."""
-        self._ledger.started(trial.config["trial"])
-
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """The worker process died; Ray starts another, which continues from the store."""
-        self._ledger.interrupted(trial.config["trial"], "the worker process died")
+        self._failure.guard(lambda: self._ledger.started(trial.config["trial"]), None)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """The worker process died too often."""
-        self._ledger.failed(
-            trial.config["trial"],
-            kind="WorkerDied",
-            message="the worker process died repeatedly (out of memory?)",
-        )
+        """The worker process died."""
+        self._failure.guard(lambda: self._died(trial.config["trial"]), None)
+
+    def _died(self, number: int) -> None:
+        self._deaths[number] += 1
+        if self._deaths[number] <= WORKER_DEATHS:
+            self._ledger.interrupted(number, "the worker process died")
+            self._planner.again(number)
+        else:
+            self._ledger.failed(
+                number,
+                kind="WorkerDied",
+                message=f"the worker process died {self._deaths[number]} times (out of memory?)",
+            )

@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from recsearch.planner import Planner, Wait
+from recsearch.tuning.failure import Failure
 from recsearch.tuning.local import DriverOnly
 
 
@@ -17,9 +18,10 @@ class PlannedSearcher(DriverOnly, Searcher):
     which a resumed run rebuilds the planner.
     """
 
-    def __init__(self, planner: Planner):
+    def __init__(self, planner: Planner, failure: Failure):
         super().__init__()
         self._planner = planner
+        self._failure = failure
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -28,8 +30,8 @@ class PlannedSearcher(DriverOnly, Searcher):
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial; None while it depends on results that are still to come."""
-        planned = self._planner.next()
+        """The next trial; None while that depends on trials that still run."""
+        planned = self._failure.guard(self._planner.next, None)
         if planned is None:
             return Searcher.FINISHED
         if isinstance(planned, Wait):

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.data import Split
+from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
 from recsearch.ledger import Ledger
 from recsearch.planner import Planner
-from recsearch.pruning import parse_scheduler
+from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.stopping import parse_stop
-
-WORKER_DEATHS = 3
-"""How often the process of one trial may die (killed, out of memory) before it is an error."""
 
 
 def run_trials(
@@ -28,8 +26,26 @@ def run_trials(
     state_folder: Path,
     on_step: Callable[[], None],
 ) -> None:
-    """Run every trial that the planner has left; ``on_step`` is called now and then."""
-    _tuner(resolved, identity, paths, ledger, planner, on_step, state_folder).fit()
+    """Run every trial that the planner has left; ``on_step`` is called now and then.
+
+    Raises:
+        RecsearchError: the store, the journal or Ray failed; the run can be resumed.
+    """
+    from recsearch.tuning.failure import Failure
+
+    failure = Failure()
+    tuner = _tuner(resolved, identity, paths, ledger, planner, state_folder, on_step, failure)
+    try:
+        tuner.fit()
+    except Exception as err:
+        if failure.error is not None:
+            raise failure.error from None
+        last = (str(err).strip() or type(err).__name__).splitlines()[-1]
+        raise RecsearchError(
+            f"Ray could not run the trials: {last}", hint="Type the same command to resume."
+        ) from err
+    if failure.error is not None:
+        raise failure.error
 
 
 def _tuner(
@@ -38,8 +54,9 @@ def _tuner(
     paths: RunPaths,
     ledger: Ledger,
     planner: Planner,
-    on_step: Callable[[], None],
     state_folder: Path,
+    on_step: Callable[[], None],
+    failure: Any,
 ) -> Any:
     from ray import tune
 
@@ -47,16 +64,14 @@ def _tuner(
     from recsearch.tuning.searcher import PlannedSearcher
     from recsearch.tuning.worker import TrialWorker
 
-    search = resolved.request.spec.search
     shared = _worker_setup(resolved, identity, paths)
-    rule = parse_scheduler(search.scheduler, search.scheduler_options, shared.max_epochs)
     # The split goes to Ray's object store once; workers map it.
     trainable = tune.with_parameters(TrialWorker, split=resolved.split, shared=shared)
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=PlannedSearcher(planner),
-            scheduler=PeerScheduler(ledger, rule),
+            search_alg=PlannedSearcher(planner, failure),
+            scheduler=PeerScheduler(ledger, pruning_rule(resolved), failure),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -66,16 +81,32 @@ def _tuner(
             name="search",
             storage_path=str(state_folder),
             verbose=0,
-            callbacks=[WorkerEvents(ledger, on_step)],
+            stop=failure,
+            callbacks=[WorkerEvents(ledger, planner, failure, on_step)],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
-            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+            failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
 
 
+def pruning_rule(resolved: Resolved) -> Rule:
+    """The scheduler that the search asks for.
+
+    Raises:
+        SpecError: an option that it does not have.
+    """
+    search = resolved.request.spec.search
+    return parse_scheduler(search.scheduler, search.scheduler_options, _max_epochs(resolved))
+
+
+def _max_epochs(resolved: Resolved) -> int:
+    return resolved.request.spec.search.max_epochs if resolved.family.iterative else 1
+
+
 def _trial_name(trial: Any) -> str:
     # Ray names folders after parameters by default, which can exceed a path's length.
-    return f"trial-{trial.config['trial']:04d}"
+    # A trial whose worker died is a second trial for Ray.
+    return f"trial-{trial.config['trial']:04d}-{trial.trial_id}"
 
 
 def _worker_setup(resolved: Resolved, identity: dict[str, Any], paths: RunPaths) -> Any:
@@ -85,7 +116,7 @@ def _worker_setup(resolved: Resolved, identity: dict[str, Any], paths: RunPaths)
     return WorkerSetup(
         model=resolved.request.spec.model.class_,
         seed=resolved.request.seed,
-        max_epochs=search.max_epochs if family.iterative else 1,
+        max_epochs=_max_epochs(resolved),
         stop=parse_stop(identity["search"]["search"]["stop"]),
         objective=parse(search.metric).name,
         metrics=resolved.metrics,
@@ -114,4 +145,4 @@ def shared_bytes(split: Split) -> int:
 
 def absolute_url(url: str) -> str:
     """A folder as an absolute path: workers run in a folder of their own."""
-    return url if "://" in url else str(Path(url).resolve())
+    return url if "://" in url else str(Path(url).expanduser().resolve())

@@ -14,13 +14,16 @@ from typing import Any
 from ray.tune import Trainable
 
 from recsearch.data import Split
-from recsearch.models import Family, resolve
+from recsearch.errors import RecsearchError, StoreError
+from recsearch.files import write_atomic
+from recsearch.models import resolve
 from recsearch.plan import TrialPlan
-from recsearch.run import RunPaths, write_atomic
+from recsearch.run import RunPaths
 from recsearch.stopping import StopRule
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
 from recsearch.trial import EpochResult, run_trial
+from recsearch.tuning.failure import to_report
 
 
 @dataclass(frozen=True)
@@ -60,28 +63,44 @@ class TrialWorker(Trainable):
     """Runs trials; reused from trial to trial, so that data and libraries are loaded once."""
 
     def setup(self, config: dict[str, Any], split: Split, shared: WorkerSetup) -> None:
-        """Open the store and begin the first trial."""
+        """Take what all trials share, and the first trial; errors wait for its first step."""
         use_one_thread()
         self._split = split
         self._shared = shared
-        self._family: Family = resolve(shared.model)
-        self._store = Store.open(shared.store_url)
-        self._begin(config)
+        self._store: Store | None = None
+        self._log = logging.getLogger("recsearch.worker")
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin the next trial in the same process."""
-        self._begin(new_config)
+        """Take the next trial in the same process."""
+        self._plan = self._shared.plan(new_config["trial"], new_config["config"], new_config["key"])
+        self._epoch = 0
+        self._epochs: Iterator[EpochResult] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one epoch. An error becomes a result: it ends this trial and no other."""
+        """Run one epoch.
+
+        What a model raises becomes a result: it ends this trial and no other. What the store or
+        the run folder raises ends the search, which can be resumed once that is mended.
+        """
+        try:
+            if self._epochs is None:
+                self._epochs = self._begin()
+        except RecsearchError as err:
+            return _report(fatal=to_report(err))
+        except OSError as err:
+            problem = RecsearchError(f"{err.filename}: cannot write the trial's logs: {err}.")
+            return _report(fatal=to_report(problem))
         try:
             result = next(self._epochs)
+            self._epoch = result.epoch
+            self._log.info(_line(result, self._plan.objective))
+        except StoreError as err:
+            return _report(fatal=to_report(err))
         except Exception as err:  # noqa: BLE001 - whatever a model raises is that trial's error
             self._log.error("trial %d failed\n%s", self._plan.number, traceback.format_exc())
             return _report(error={"kind": type(err).__name__, "message": str(err)})
-        self._epoch = result.epoch
-        self._log.info(_line(result, self._plan.objective))
         outcome = asdict(result)
         del outcome["replayed"]
         return _report(outcome=outcome)
@@ -96,19 +115,17 @@ class TrialWorker(Trainable):
 
     def cleanup(self) -> None:
         """Close the store and the logs."""
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
         _close(self._log)
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._plan = self._shared.plan(config["trial"], config["config"], config["key"])
-        self._epoch = 0
-        self._log: logging.Logger = _open_logs(
-            RunPaths(Path(self._shared.run_root)).trial(self._plan.number)
-        )
+    def _begin(self) -> Iterator[EpochResult]:
+        _open_logs(self._log, RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
         self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
-        self._epochs: Iterator[EpochResult] = run_trial(
-            self._plan, self._family, self._split, self._store
-        )
+        if self._store is None:
+            self._store = Store.open(self._shared.store_url)
+        family = resolve(self._shared.model)
+        return run_trial(self._plan, family, self._split, self._store)
 
 
 def _report(**content: Any) -> dict[str, Any]:
@@ -125,10 +142,9 @@ def _line(result: EpochResult, objective: str) -> str:
     )
 
 
-def _open_logs(folder: Path) -> logging.Logger:
+def _open_logs(log: logging.Logger, folder: Path) -> None:
     """Log a trial to ``out.log``, and its errors to ``err.log``; both are appended to."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = logging.getLogger("recsearch.worker")
     _close(log)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -138,7 +154,6 @@ def _open_logs(folder: Path) -> logging.Logger:
         handler.setLevel(level)
         handler.setFormatter(form)
         log.addHandler(handler)
-    return log
 
 
 def _close(log: logging.Logger) -> None:

@@ -39,15 +39,16 @@ def test_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(bench: B
     straight = bench.folder / "runs" / "straight"
     done = bench.search("--run", str(straight), "--store", "other", "--workers", "1")
     assert done.returncode == 0, done.stderr
+    known: list[dict[tuple[float, int], int]] = []
     bench.log.write_text("")
-    committed: set[tuple[str, int]] = set()
     for kind, count in (("opened", 1), ("epoch", 1), ("epoch", 4), ("epoch", 9)):
         process = bench.start("--workers", "1")
         try:
             bench.wait_for(count, kind)
         finally:
             kill(process)
-        committed |= {(e["trial"], e["epoch"]) for e in bench.events("epoch")}
+        wait_until_gone(bench)
+        known.append(journalled_and_trained(bench))
     assert bench.search("--workers", "1").returncode == 0
     check_whole(bench)
     assert bench.result() == bench.result(straight)
@@ -56,17 +57,42 @@ def test_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(bench: B
     mine = [[event[key] for key in keys] for event in bench.events("epoch")]
     theirs = [[event[key] for key in keys] for event in bench.events("epoch", straight)]
     assert sorted(mine) == sorted(theirs)
-    # An epoch in flight may be trained again; one that was journalled never is.
+    times = Counter(bench.trained())
+    for before in known:
+        assert {pair: times[pair] for pair in before} == before, "a journalled epoch never again"
+    assert sum(times.values()) - len(times) <= 4, "at most the epoch in flight at each kill"
+
+
+def journalled_and_trained(bench: Bench) -> dict[tuple[float, int], int]:
+    """How often each journalled epoch has been trained so far."""
     levels = {e["trial"]: e["config"]["level"] for e in bench.events("suggested")}
     times = Counter(bench.trained())
-    trained_after = [times[(levels[t], e)] for t, e in committed]
-    assert max(trained_after) <= 1 + 4
-    assert sum(times.values()) - len(times) <= 4, "at most the epoch in flight at each kill"
+    pairs = [(levels[e["trial"]], e["epoch"]) for e in bench.events("epoch")]
+    return {pair: times[pair] for pair in pairs}
+
+
+def wait_until_gone(bench: Bench) -> None:
+    """Workers of a killed driver end a moment after it."""
+    deadline = time.monotonic() + 20
+    while any("TrialWorker" in name for name in _names(bench)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _names(bench: Bench) -> list[str]:
+    names = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PLANTED_LOG") == str(bench.log):
+                names.append(process.name())
+        except psutil.Error:
+            continue
+    return names
 
 
 def workers_of(process: object) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)  # type: ignore[attr-defined]
-    return [child for child in children if any("TrialWorker" in word for word in child.cmdline())]
+    return [child for child in children if "TrialWorker" in child.name()]
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(bench: Bench) -> None:
@@ -110,3 +136,49 @@ def test_two_processes_on_one_run_folder(bench: Bench) -> None:
     first.communicate(timeout=120)
     assert first.returncode == 0
     check_whole(bench)
+
+
+def test_a_worker_that_dies_every_time_is_an_error_of_its_trial_alone(bench: Bench) -> None:
+    path = bench.search_file(trials=3, max_epochs=3, method="grid", lag=2)
+    path.write_text(
+        path.read_text().replace("max = 2.0 }", "max = 2.0, points = 2 }")
+        + 'die_at = { type = "choice", choices = [0, 2] }\n'
+    )
+    done = bench.search("--workers", "2")
+    assert done.returncode == 5, done.stdout + done.stderr
+    errors = bench.events("error")
+    dying = {e["trial"] for e in bench.events("suggested") if e["config"]["die_at"] == 2}
+    assert {event["trial"] for event in errors} == dying
+    assert {event["kind"] for event in errors} == {"WorkerDied"}
+    interrupted = Counter(event["trial"] for event in bench.events("interrupted"))
+    assert set(interrupted.values()) == {3}
+    ended = {event["trial"] for event in bench.events("done")}
+    assert ended | dying == {e["trial"] for e in bench.events("suggested")}
+    assert len(bench.trained()) == 3 * len(ended) + len(dying), "epoch 1 is read from the store"
+
+
+def test_a_store_that_fails_ends_the_search_and_no_trial(bench: Bench) -> None:
+    """A full disk, in effect: packs can no longer be written."""
+    slow(bench)
+    process = bench.start("--workers", "1")
+    bench.wait_for(2)
+    packs = bench.folder / "store" / "packs"
+    packs.rename(packs.with_name("gone"))
+    packs.write_text("")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode in {1, 4}, output
+    assert "Traceback" not in output
+    assert not bench.events("error")
+    packs.unlink()
+    packs.with_name("gone").rename(packs)
+    done = bench.search("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    check_whole(bench)
+
+
+def test_another_store_is_refused_when_resuming(bench: Bench) -> None:
+    bench.search_file(trials=1, max_epochs=2)
+    assert bench.search().returncode == 0
+    refused = bench.search("--store", "elsewhere", "--trials", "2")
+    assert refused.returncode == 3
+    assert "store: the run has" in refused.stderr

@@ -1,0 +1,50 @@
+"""Files of a run: written whole or not at all, and named so that a run can be moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from recsearch.errors import RecsearchError
+
+
+def write_atomic(path: Path, content: Any) -> None:
+    """Write JSON so that readers see the old or the new file, never a part of one.
+
+    Raises:
+        RecsearchError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as err:
+        raise RecsearchError(
+            f"{path}: cannot write: {err.strerror}.",
+            hint="Free some space or choose a writable folder with --run DIR, "
+            "then type the same command to resume.",
+        ) from err
+
+
+def store_for_run(root: Path, url: str) -> str:
+    """How ``run.json`` names a store: a folder relative to the run, so that both can move."""
+    return (
+        url if "://" in url else os.path.relpath(Path(url).expanduser().resolve(), root.resolve())
+    )
+
+
+def store_from_run(root: Path, recorded: str) -> str:
+    """The store that `store_for_run` recorded, usable from any working folder."""
+    return recorded if "://" in recorded else str((root.resolve() / recorded).resolve())
