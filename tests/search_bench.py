@@ -53,7 +53,7 @@ class Bench:
         arguments = ("search", "planted.toml", "csv:ratings.csv", "--no-report", *options)
         return subprocess.Popen(
             self.command(*arguments), cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     @property

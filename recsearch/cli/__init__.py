@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         err.show()
         sys.exit(err.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        click.echo("Interrupted; the same command resumes.", err=True)
         sys.exit(130)
     except RecsearchError as err:
         click.echo(f"Error: {err}", err=True)

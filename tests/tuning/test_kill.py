@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -116,7 +117,8 @@ def test_ctrl_c_ends_with_130_and_the_command_that_resumes(bench: Bench) -> None
     slow(bench)
     process = bench.start("--workers", "2")
     bench.wait_for(2)
-    process.send_signal(signal.SIGINT)
+    # As a terminal does it: to every process of the group, Ray's included.
+    os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "search planted.toml csv:ratings.csv" in output.splitlines()[-1]
