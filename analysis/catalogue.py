@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 
 COLUMNS = ("best", "gain over baseline", "gain over default", "trials", "done", "pruned", "errors",
-           "epochs", "stored", "last epoch")  # fmt: skip
+           "epochs", "written", "last epoch")  # fmt: skip
 
 
 def catalogue_info(runs: list[RunView], pages: set[str]) -> tuple[Group, ...]:

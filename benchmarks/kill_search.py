@@ -4,7 +4,7 @@ Every round starts the same command and sends SIGKILL to the driver or to a work
 random time, also before the first epoch. The last round runs to the end. Printed at the end: what
 was promised, and whether it held.
 
-    python -m benchmarks.kill_search --kills 20 --data ml1m --trials 30
+    python -m benchmarks.kill_search --kills 20 --data ml1m --trials 25
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ class Search:
         self.command = [
             sys.executable, "-m", "recsearch", "search", "als", data, "--trials", str(trials),
             "--run", str(self.root), "--store", str(self.store), "--no-report", "-q",
-            "--set", "search.scheduler=median",
         ]  # fmt: skip
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -69,24 +68,30 @@ def worker_processes(driver: int) -> list[psutil.Process]:
         return []
 
 
-def kill_once(search: Search, rng: random.Random, longest: float) -> str:
-    """Start, wait a random time, kill; what was killed and when."""
+def kill_once(search: Search, rng: random.Random, start_up: float) -> str:
+    """Start, wait a random time, kill; what was killed and when.
+
+    Three in ten die while they start; the others some epochs later, at any moment of one.
+    """
     process = search.start()
-    after = rng.uniform(0.2, longest)
-    try:
-        process.wait(after)
-        return f"ended by itself before {after:.1f} s"
-    except subprocess.TimeoutExpired:
-        pass
+    began, before = time.monotonic(), len(search.events("epoch"))
+    if rng.random() < 0.3:
+        time.sleep(rng.uniform(0.2, start_up))
+    else:
+        wanted = before + rng.randint(1, 8)
+        while len(search.events("epoch")) < wanted and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 1))
+    after = time.monotonic() - began
+    if process.poll() is not None:
+        return f"ended by itself within {after:.1f} s"
     workers = worker_processes(process.pid)
+    target = "the driver"
     if workers and rng.random() < 0.4:
         rng.choice(workers).send_signal(signal.SIGKILL)
         time.sleep(rng.uniform(0, 3))
-        process.send_signal(signal.SIGKILL)
         target = "a worker, then the driver"
-    else:
-        process.send_signal(signal.SIGKILL)
-        target = "the driver"
+    process.send_signal(signal.SIGKILL)
     process.wait()
     return f"{target} after {after:.1f} s"
 
@@ -112,17 +117,17 @@ def check(search: Search, trials: int) -> dict[str, bool]:
 
 @click.command()
 @click.option("--kills", default=20, show_default=True)
-@click.option("--data", default="demo", show_default=True)
-@click.option("--trials", default=30, show_default=True)
-@click.option("--longest", default=14.0, show_default=True, help="Latest kill after a start, in s.")
+@click.option("--data", default="ml1m", show_default=True)
+@click.option("--trials", default=25, show_default=True)
+@click.option("--start-up", default=9.0, show_default=True, help="Seconds until the first epoch.")
 @click.option("--seed", default=1, show_default=True)
-def main(kills: int, data: str, trials: int, longest: float, seed: int) -> None:
+def main(kills: int, data: str, trials: int, start_up: float, seed: int) -> None:
     """Kill, resume, and compare with a run that was never interrupted."""
     rng = random.Random(seed)  # noqa: S311 - moments of kills, not secrets
     with tempfile.TemporaryDirectory() as name:
         search = Search(Path(name), data, trials)
         for number in range(1, kills + 1):
-            what = kill_once(search, rng, longest)
+            what = kill_once(search, rng, start_up)
             print(f"kill {number:>2}: {what}; {len(search.events('epoch'))} epochs so far")
         subprocess.run(search.command, check=True, stdout=subprocess.DEVNULL)
         held = check(search, trials)

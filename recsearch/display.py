@@ -105,7 +105,7 @@ class Clock:
 
 
 def summary(record: Record, clock: Clock) -> str:
-    """One line: how far, best so far, time left, bytes stored."""
+    """One line: how far, best so far, time left, bytes written."""
     counts = record.counts()
     finished = len(_finished(record))
     parts = [f"{finished}/{clock.total} trials"]
@@ -121,8 +121,8 @@ def summary(record: Record, clock: Clock) -> str:
     left = clock.left(finished)
     if left is not None and finished < clock.total:
         parts.append(f"{duration(left)} left")
-    stored = sum(row.stored_bytes for t in record.trials.values() for row in t.epochs)
-    parts.append(f"{size(stored)} stored")
+    written = sum(row.stored_bytes for t in record.trials.values() for row in t.epochs)
+    parts.append(f"{size(written)} written")
     return " · ".join(parts)
 
 
