@@ -51,6 +51,8 @@ class Bench:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         arguments = ("search", "planted.toml", "csv:ratings.csv", "--no-report", *options)
+        # Tests in the background ignore Ctrl-C, and so would all that they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             self.command(*arguments), cwd=self.folder, env=self.environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

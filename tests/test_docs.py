@@ -39,6 +39,8 @@ def page() -> str:
             command, info_name=name, max_content_width=100, terminal_width=100,
             help_option_names=["-h", "--help"],
         )  # fmt: skip
+        # click remembers the help option of the first context that a command was ever asked in.
+        command._help_option = None
         blocks.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(blocks)
 
