@@ -89,7 +89,7 @@ class LiveDisplay(SilentDisplay):
 
 
 class Clock:
-    """Time left, from the pace of this session's own trials."""
+    """Time left, from the pace of the trials that this command has run."""
 
     def __init__(self, record: Record, total: int):
         self.total = total

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from recsearch.cli.options import program, store_option
 from recsearch.errors import RecsearchError, UsageError
+
+DEFAULT_SEED = 42
 
 
 @click.command()
@@ -32,7 +36,7 @@ from recsearch.errors import RecsearchError, UsageError
 @click.option(
     "--seed",
     type=click.IntRange(0),
-    default=42,
+    default=DEFAULT_SEED,
     show_default=True,
     help="Root seed of searcher and initial parameters.",
 )
@@ -48,7 +52,7 @@ from recsearch.errors import RecsearchError, UsageError
     "--run",
     "run_dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Run folder.  [default: runs/<algorithm>-<dataset>]",
+    help="Run folder.  [default: runs/<algorithm>-<dataset>, and options that differ]",
 )
 @store_option
 @click.option("--retention", help="Which epochs stay: best+last, all, best:2+last:3, ...")
@@ -86,6 +90,7 @@ def search(
     """
     from recsearch.data import SplitSpec
     from recsearch.display import make_display
+    from recsearch.evaluation import parse
     from recsearch.request import Request, resolve_request
     from recsearch.spec import load_search, parse_override
     from recsearch.tuning.cluster import quieten
@@ -103,10 +108,22 @@ def search(
     if dataset is None:
         algorithm, dataset = divide(algorithm)
     spec = load_search(algorithm, overrides=overrides)
+    variant = [
+        value
+        for value in (
+            metric and parse(metric).name,
+            method,
+            scheduler,
+            max_epochs and f"epochs{max_epochs}",
+            seed != DEFAULT_SEED and f"seed{seed}",
+            split_seed != SplitSpec().seed and f"split{split_seed}",
+        )
+        if value
+    ]
     request = Request(
         spec=spec,
         dataset=dataset,
-        run_root=run_dir or Path("runs") / run_name(algorithm, dataset),
+        run_root=run_dir or Path("runs") / run_name(algorithm, dataset, variant),
         store_url=store_url,
         seed=seed,
         workers=workers,
@@ -147,10 +164,15 @@ def divide(target: str) -> tuple[str, str]:
     )
 
 
-def run_name(algorithm: str, dataset: str) -> str:
-    """Folder name of a run: ``als-ml1m``, ``als-demo-ml1m``, ``als-csv-ratings``."""
+def run_name(algorithm: str, dataset: str, variant: Sequence[str] = ()) -> str:
+    """Folder name of a run: ``als-ml1m``, ``als-csv-ratings``, ``als-ml1m-ndcg10-seed7``.
+
+    Options that make it another search than the file's own are part of the name, so that variants
+    lie side by side.
+    """
     kind, _, rest = dataset.partition(":")
     words = [Path(algorithm).stem, kind, Path(rest).stem if rest else ""]
+    words += [re.sub(r"[^a-z0-9-]", "", value.lower()) for value in variant]
     return "-".join(word for word in words if word)
 
 

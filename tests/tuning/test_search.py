@@ -125,12 +125,14 @@ def test_another_identity_is_refused_and_fresh_moves_aside(bench: Bench) -> None
     bench.search_file(trials=2)
     ok(bench.search())
     before = {p: p.read_bytes() for p in bench.root.rglob("*") if p.is_file()}
-    refused = bench.search("--seed", "7")
+    refused = bench.search("--seed", "7", "--run", "runs/planted-csv-ratings")
     assert refused.returncode == 3
     assert "seed: the run has 42, the command has 7" in refused.stderr
     assert {p: p.read_bytes() for p in bench.root.rglob("*") if p.is_file()} == before
-    done = ok(bench.search("--seed", "7", "--fresh"))
+    done = ok(bench.search("--seed", "7", "--run", "runs/planted-csv-ratings", "--fresh"))
     aside = bench.root.with_name(f"{bench.root.name}.old-1")
     assert str(aside.relative_to(bench.folder)) in done.stdout
     assert (aside / "journal.ndjson").read_bytes() == before[bench.root / "journal.ndjson"]
     assert RunView.open(bench.root).identity["seed"] == 7
+    ok(bench.search("--seed", "8"))
+    assert RunView.open(bench.root.with_name(f"{bench.root.name}-seed8")).identity["seed"] == 8
