@@ -59,11 +59,16 @@ class Search:
         return found
 
 
+def is_worker(name: str) -> bool:
+    """Whether a process runs trials: Ray names it after the class, or the method at work."""
+    return name.startswith(("ray::TrialWorker", "ray::ResourceTr"))
+
+
 def worker_processes(driver: int) -> list[psutil.Process]:
     """Ray's trial workers below a driver."""
     try:
         children = psutil.Process(driver).children(recursive=True)
-        return [child for child in children if "TrialWorker" in child.name()]
+        return [child for child in children if is_worker(child.name())]
     except psutil.Error:
         return []
 

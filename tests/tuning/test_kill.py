@@ -15,6 +15,9 @@ from recsearch.store import Store
 
 pytestmark = pytest.mark.ray
 
+WORKER_NAMES = ("ray::TrialWorker", "ray::ResourceTr")
+"""Ray names a worker process after its class, or after the method at work."""
+
 SETTINGS = {"trials": 4, "max_epochs": 5, "method": "tpe", "scheduler": "asha", "lag": 2}
 
 
@@ -75,7 +78,7 @@ def journalled_and_trained(bench: Bench) -> dict[tuple[float, int], int]:
 def wait_until_gone(bench: Bench) -> None:
     """Workers of a killed driver end a moment after it."""
     deadline = time.monotonic() + 20
-    while any("TrialWorker" in name for name in _names(bench)):
+    while any(name.startswith(WORKER_NAMES) for name in _names(bench)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -93,7 +96,7 @@ def _names(bench: Bench) -> list[str]:
 
 def workers_of(process: object) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)  # type: ignore[attr-defined]
-    return [child for child in children if "TrialWorker" in child.name()]
+    return [child for child in children if child.name().startswith(WORKER_NAMES)]
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(bench: Bench) -> None:
