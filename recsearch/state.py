@@ -22,11 +22,15 @@ class Part:
         values: JSON-serialisable counters and settings (random generator states, step counts).
         constant: The arrays are the same in every epoch of a trial (vocabularies, biases). They
             are stored apart from what changes, so that dropping an epoch frees all its own bytes.
+        touched: Name of an array to the numbers of its rows that may have changed since the last
+            checkpoint of the same trainer, in any order, with or without duplicates. Changes of
+            arrays that are not named here are found by comparing.
     """
 
     tensors: Mapping[str, np.ndarray]
     values: Mapping[str, Json] = field(default_factory=dict)
     constant: bool = False
+    touched: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 State: TypeAlias = Mapping[str, Part]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from recsearch.errors import CheckpointNotFoundError
 from recsearch.state import Json
-from recsearch.store.backend import Backend
 from recsearch.store.layout import Layout, new_ulid
-from recsearch.store.lease import pin
+from recsearch.store.lease import is_kept, pin
 from recsearch.store.manifest import Manifest, encode_manifest
-from recsearch.store.saver import is_safe
+from recsearch.store.reader import Source
 from recsearch.store.staged import duplicate_of
 from recsearch.store.wire import from_json, to_json
 
 
-def adopt(backend: Backend, source: Manifest, info: dict[str, Json]) -> str:
-    """Commit ``source`` once more with an ``info`` of its own.
+def adopt(source: Source, given: Manifest, info: dict[str, Json]) -> str:
+    """Commit ``given`` once more with an ``info`` of its own.
 
     The new manifest keeps the packs alive whatever happens to the old one.
 
@@ -26,18 +26,19 @@ def adopt(backend: Backend, source: Manifest, info: dict[str, Json]) -> str:
     Raises:
         CheckpointNotFoundError: the checkpoint is being collected.
     """
-    name = Layout.manifest(source.key, source.epoch, new_ulid())
+    backend = source.backend
+    name = Layout.manifest(given.key, given.epoch, new_ulid())
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     kept_info = from_json(to_json(dict(info), "info"))
-    manifest = Manifest(source.key, source.epoch, name.ref, created, kept_info, source.parts)
-    earlier = duplicate_of(backend, name, manifest)
+    manifest = replace(given, ref=name.ref, created=created, info=kept_info)
+    earlier = duplicate_of(source, name, manifest)
     if earlier is not None:
         return earlier
     lease = pin(backend, manifest.packs)
     try:
-        if not all(is_safe(backend, pack) for pack in manifest.packs):
+        if not is_kept(backend, given.ref, manifest.packs):
             raise CheckpointNotFoundError(
-                f"checkpoint {source.key[:12]}:{source.epoch} in {backend.url} has been dropped "
+                f"checkpoint {manifest.where} in {backend.url} has been dropped "
                 "and is being collected",
                 hint="recsearch store ls",
             )

@@ -12,6 +12,7 @@ from recsearch.errors import StoreError
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _KEY = re.compile(r"[0-9a-f]{64}")
+_PACK = re.compile(r"packs/([0-9A-Z]{2})/([0-9A-HJKMNP-TV-Z]{24}\1)\.pack")
 _MANIFEST = re.compile(r"ckpt/[0-9a-f]{2}/([0-9a-f]{64})/([0-9]{6})-([0-9A-HJKMNP-TV-Z]{26})\.man")
 MAX_EPOCH = 999_999
 
@@ -52,6 +53,7 @@ class Layout:
     INDEX = "index/"
     CHECKPOINTS = "ckpt/"
     LEASES = "leases/"
+    CATALOG = "catalog/"
     TOMBS = "tomb/"
     PARTIAL = "tmp/"
 
@@ -66,6 +68,16 @@ class Layout:
     def index(ulid: str) -> str:
         """Where the copy of a pack's blob table is."""
         return f"index/{ulid}.idx"
+
+    @staticmethod
+    def segment(ulid: str) -> str:
+        """Where the blob tables of many packs are together."""
+        return f"index/{ulid}.seg"
+
+    @staticmethod
+    def catalog(ulid: str) -> str:
+        """Where summaries of many manifests are."""
+        return f"catalog/{ulid}.cat"
 
     @staticmethod
     def tomb(ulid: str) -> str:
@@ -112,6 +124,12 @@ class Layout:
         if match is None or match[1][:2] != name[5:7]:
             return None
         return ManifestName(match[1], int(match[2]), match[3], name)
+
+    @staticmethod
+    def parse_pack(name: str) -> str | None:
+        """The ULID of the pack of that name, or None for a file that is none."""
+        match = _PACK.fullmatch(name)
+        return None if match is None else match[2]
 
     @staticmethod
     def ulid_of(name: str) -> str | None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,23 +35,55 @@ class Lease:
 
     name: str
     packs: frozenset[str]
-    taken: float
+    taken: tuple[float, float]
     seconds: float
 
     @property
     def fresh(self) -> bool:
         """Whether less than half of its time has passed."""
-        return time.monotonic() - self.taken < self.seconds / 2
+        return self._age() < self.seconds / 2
 
     @property
     def expired(self) -> bool:
         """Whether other processes may ignore it."""
-        return time.monotonic() - self.taken >= self.seconds
+        return self._age() >= self.seconds
+
+    def _age(self) -> float:
+        # One clock stands still while the machine sleeps, the other one may be set back.
+        return max(now - then for now, then in zip(_now(), self.taken, strict=True))
+
+
+class Hold:
+    """A pin that several parties need; the last one to release it deletes it."""
+
+    def __init__(self, backend: Backend, lease: Lease, holders: int = 1):
+        self.lease = lease
+        self._backend = backend
+        self._holders = holders
+        self._lock = threading.Lock()
+
+    def release(self) -> None:
+        """Say that one party has no more need of it."""
+        with self._lock:
+            self._holders -= 1
+            last = self._holders == 0
+        if last:
+            self._backend.delete(self.lease.name)
 
 
 def pin(backend: Backend, packs: Iterable[str]) -> Lease:
     """Keep the collector from deleting ``packs``, whether they exist yet or not."""
     return _take(backend, Layout.pin(new_ulid()), frozenset(packs), PIN_S)
+
+
+def is_kept(backend: Backend, ref: str, packs: Set[str]) -> bool:
+    """Whether a manifest is there and none of its packs, which a live pin names, is on its way out.
+
+    Then no collection deletes them while the pin is there, even if the manifest is dropped now: a
+    tombstone that is still to come is followed by another look at the pins.
+    """
+    tombs = {Layout.ulid_of(entry.name) for entry in backend.list(Layout.TOMBS)}
+    return not tombs & packs and backend.head(ref) is not None
 
 
 def pinned_packs(backend: Backend) -> set[str]:
@@ -60,7 +93,7 @@ def pinned_packs(backend: Backend) -> set[str]:
         StoreDamagedError: a pin cannot be read, so that what it protects is unknown.
     """
     packs: set[str] = set()
-    for name, content in _read_all(backend, ".pin"):
+    for name, content in _read_all(backend, ".pin", PIN_S):
         if content["expires"] < time.time():
             backend.delete(name)
         else:
@@ -102,7 +135,7 @@ class Ownership:
     def _acquire(self) -> Lease:
         mine = self._create()
         # Of two that start together each sees the other here, and both give way.
-        for name, content in _read_all(self._backend, ".gc"):
+        for name, content in _read_all(self._backend, ".gc", COLLECTOR_S):
             if name == mine.name:
                 continue
             remaining = content["expires"] - time.time()
@@ -122,19 +155,24 @@ class Ownership:
 
 
 def _take(backend: Backend, name: str, packs: frozenset[str], seconds: float) -> Lease:
-    taken = time.monotonic()
+    taken = _now()
     content = {
         "v": 1,
         "packs": sorted(packs),
-        "expires": time.time() + seconds,
+        "expires": taken[1] + seconds,
         "host": socket.gethostname(),
         "pid": os.getpid(),
     }
-    backend.put_create(name, [frame(MAGIC, content)])
+    # Not synced: a machine that crashes takes the process with it that the lease protects.
+    backend.put_create(name, [frame(MAGIC, content)], durable=False)
     return Lease(name, packs, taken, seconds)
 
 
-def _read_all(backend: Backend, suffix: str) -> list[tuple[str, dict[str, Any]]]:
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.time()
+
+
+def _read_all(backend: Backend, suffix: str, seconds: float) -> list[tuple[str, dict[str, Any]]]:
     found = []
     for entry in backend.list(Layout.LEASES):
         if not entry.name.endswith(suffix):
@@ -144,6 +182,9 @@ def _read_all(backend: Backend, suffix: str) -> list[tuple[str, dict[str, Any]]]
         except FileNotFoundError:
             continue
         except ValueError as error:
+            if entry.modified + seconds < time.time():
+                backend.delete(entry.name)  # torn by a crash of the machine: over by now anyway
+                continue
             raise StoreDamagedError(
                 f"the lease {entry.name} in {backend.url} cannot be read: {error}",
                 hint="Delete that file once no search is using the store.",

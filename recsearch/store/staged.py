@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from recsearch.errors import StoreError
 from recsearch.state import Json
-from recsearch.store.backend import Backend
+from recsearch.store.content import same_content
 from recsearch.store.layout import Layout, ManifestName, new_ulid
-from recsearch.store.lease import Lease, pin
+from recsearch.store.lease import Hold, pin
 from recsearch.store.manifest import Manifest, encode_manifest, read_manifest
-from recsearch.store.reader import manifest_names
+from recsearch.store.reader import BlobDamagedError, Source, explain, manifest_names
 from recsearch.store.saver import Written, is_safe
 from recsearch.store.wire import from_json, to_json
 
@@ -38,8 +38,9 @@ class Saved:
 class Staged:
     """A state that is being written in the background. End it with commit or abandon."""
 
-    def __init__(self, backend: Backend, future: Future[Written], logical_bytes: int):
-        self._backend = backend
+    def __init__(self, source: Source, future: Future[Written], logical_bytes: int):
+        self._source = source
+        self._backend = source.backend
         self._future = future
         self._logical_bytes = logical_bytes
         self._done = False
@@ -68,13 +69,13 @@ class Staged:
         written = self._future.result()
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         manifest = Manifest(key, epoch, name.ref, created, kept_info, written.parts)
-        lease = self._renew(written.lease, manifest)
+        hold = self._renew(written.hold, manifest)
         try:
-            ref, size = self._appear(name, manifest)
+            ref, size = appear(self._source, name, manifest)
         except ConflictError:
-            self._end(lease)
+            self._end(hold)
             raise
-        self._end(lease)
+        self._end(hold)
         stored = written.stored_bytes + size if size else 0
         return Saved(ref, stored, self._logical_bytes, time.perf_counter() - began)
 
@@ -83,23 +84,19 @@ class Staged:
         if self._done:
             return
         self._done = True
-        if not self._future.cancel():
-            self._future.add_done_callback(self._unpin)
+        # Never cancelled: the next state of its track may be told as a change of this one.
+        self._future.add_done_callback(_release)
 
-    def _end(self, lease: Lease) -> None:
+    def _end(self, hold: Hold) -> None:
         self._done = True
-        self._backend.delete(lease.name)
+        hold.release()
 
-    def _unpin(self, future: Future[Written]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self._backend.delete(future.result().lease.name)
-
-    def _renew(self, lease: Lease, manifest: Manifest) -> Lease:
-        if lease.fresh:
-            return lease
-        renewed = pin(self._backend, manifest.packs)
+    def _renew(self, hold: Hold, manifest: Manifest) -> Hold:
+        if hold.lease.fresh:
+            return hold
+        renewed = Hold(self._backend, pin(self._backend, manifest.packs))
         if all(is_safe(self._backend, pack) for pack in manifest.packs):
-            self._backend.delete(lease.name)
+            hold.release()
             return renewed
         self._end(renewed)
         raise StoreError(
@@ -107,27 +104,36 @@ class Staged:
             "stage it again"
         )
 
-    def _appear(self, name: ManifestName, manifest: Manifest) -> tuple[str, int]:
-        earlier = duplicate_of(self._backend, name, manifest)
-        if earlier is not None:
-            return earlier, 0
-        size = self._backend.put_create(name.ref, [encode_manifest(manifest)])
-        # Of two writers that commit the same epoch at the same time at least one gets here
-        # after both manifests have appeared. Equal ones may both stay: the first is read.
-        for other in _others(self._backend, name):
-            try:
-                _check_equal(self._backend, other, manifest)
-            except ConflictError:
-                self._backend.delete(name.ref)
-                raise
-        return name.ref, size
-
 
 class ConflictError(StoreError):
     """Another state is stored for the same key and epoch."""
 
 
-def duplicate_of(backend: Backend, name: ManifestName, manifest: Manifest) -> str | None:
+def appear(source: Source, name: ManifestName, manifest: Manifest) -> tuple[str, int]:
+    """Write a manifest whose blobs are durable and pinned, unless there is an equal one already.
+
+    Returns:
+        The name of the manifest that is there now, and the bytes written; 0 for an earlier one.
+
+    Raises:
+        ConflictError: another content is stored for the same key and epoch.
+    """
+    earlier = duplicate_of(source, name, manifest)
+    if earlier is not None:
+        return earlier, 0
+    size = source.backend.put_create(name.ref, [encode_manifest(manifest)])
+    # Of two writers that commit the same epoch at the same time at least one gets here
+    # after both manifests have appeared. Equal ones may both stay: the first is read.
+    for other in _others(source, name):
+        try:
+            _check_equal(source, other, manifest)
+        except ConflictError:
+            source.backend.delete(name.ref)
+            raise
+    return name.ref, size
+
+
+def duplicate_of(source: Source, name: ManifestName, manifest: Manifest) -> str | None:
     """The manifest that already says the same for the same owner, if there is one.
 
     Equal content under another owner is no duplicate: each owner drops its own manifest.
@@ -135,27 +141,38 @@ def duplicate_of(backend: Backend, name: ManifestName, manifest: Manifest) -> st
     Raises:
         ConflictError: another content is stored for the same key and epoch.
     """
-    for other in _others(backend, name):
-        stored = _check_equal(backend, other, manifest)
+    for other in _others(source, name):
+        stored = _check_equal(source, other, manifest)
         if stored is not None and stored.info.get("owner") == manifest.info.get("owner"):
             return other.ref
     return None
 
 
-def _others(backend: Backend, name: ManifestName) -> list[ManifestName]:
-    names = manifest_names(backend, name.key)
+def _others(source: Source, name: ManifestName) -> list[ManifestName]:
+    names = manifest_names(source.backend, name.key)
     return [other for other in names if other.epoch == name.epoch and other.ref != name.ref]
 
 
-def _check_equal(backend: Backend, other: ManifestName, manifest: Manifest) -> Manifest | None:
+def _check_equal(source: Source, other: ManifestName, manifest: Manifest) -> Manifest | None:
     try:
-        stored = read_manifest(backend, other)
+        stored = read_manifest(source.backend, other)
     except FileNotFoundError:
         return None  # dropped since it was listed
-    if stored.content != manifest.content:
+    try:
+        equal = same_content(source, stored, manifest)
+    except BlobDamagedError as error:
+        if source.backend.head(other.ref) is None:
+            return None  # dropped and collected while it was compared
+        raise explain(source, stored, str(error)) from error
+    if not equal:
         raise ConflictError(
-            f"checkpoint {manifest.key[:12]}:{manifest.epoch} in {backend.url} is already stored "
+            f"checkpoint {manifest.where} in {source.backend.url} is already stored "
             f"with another content (written {stored.created}); it was left as it is",
-            hint=f"recsearch store show {manifest.key[:12]}:{manifest.epoch}",
+            hint=f"recsearch store show {manifest.where}",
         )
     return stored
+
+
+def _release(future: Future[Written]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().hold.release()

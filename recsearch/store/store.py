@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
-from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, StoreError
-from recsearch.state import Json, Part, State
-from recsearch.store.adopt import adopt
+from recsearch.errors import StoreError
+from recsearch.state import Json, State
 from recsearch.store.backend import Backend, open_backend
-from recsearch.store.collect import Collected, Collector
-from recsearch.store.layout import Layout, ManifestName
-from recsearch.store.manifest import Manifest, read_manifest
-from recsearch.store.reader import (
-    advise,
-    first_of_each_epoch,
-    manifest_names,
-    nearest_intact,
-    restore_state,
-)
-from recsearch.store.retention import All, Policy, Record
+from recsearch.store.format import check_format
+from recsearch.store.keeping import Keeping
+from recsearch.store.layout import Layout
+from recsearch.store.manifest import Manifest
+from recsearch.store.quarantine import quarantine
 from recsearch.store.saver import Saver
 from recsearch.store.staged import Saved, Staged
-from recsearch.store.usage import Usage, measure
-from recsearch.store.verify import Verifier, VerifyReport
-
-RACES = 5
-"""How often a manifest may vanish between listing and reading before that is the answer."""
-
-_FORMAT = {"format": "recsearch-store", "version": 1, "hash": "blake3-256"}
+from recsearch.store.track import Codec, Track
+from recsearch.store.upkeep import Upkeep
 
 
-class Store:
+class Store(Keeping, Upkeep):
     """Checkpoints of all trials of all runs, addressed by trial key and epoch.
 
     Any number of processes may read, write and collect one store at once. Opening is cheap:
@@ -47,8 +33,7 @@ class Store:
     """
 
     def __init__(self, backend: Backend):
-        self.url = backend.url
-        self._backend = backend
+        super().__init__(backend)
         self._saver: Saver | None = None
         self._saver_pid = 0
         self._closed = False
@@ -70,128 +55,68 @@ class Store:
     @classmethod
     def on(cls, backend: Backend, *, create: bool = True) -> Store:
         """Open the store on a backend; see :meth:`open`."""
-        _check_format(backend, create)
+        check_format(backend, create)
         return cls(backend)
 
-    def stage(self, state: State) -> Staged:
-        """Copy a state and start writing it in the background.
+    def track(
+        self,
+        *,
+        codec: Codec = "auto",
+        rho: float = 1.0,
+        whole: Collection[str] = (),
+        after: Manifest | None = None,
+    ) -> Track:
+        """Save the successive states of one trainer, each as what has changed.
 
-        Blocks only for the copy, or while too many bytes wait to be written.
-
-        Raises:
-            StoreError: an array or value of the state cannot be stored.
+        Args:
+            codec: ``fast`` stores bytes as they are; ``small`` takes the smallest of several
+                lossless encodings, differences to the state before among them; ``auto`` is
+                ``fast`` on local disk and ``small`` elsewhere.
+            rho: Bytes of row patches to read in restoring, relative to the array's own. Storage
+                grows by (1 + 1/rho) times the changed rows.
+            whole: Parts of which no array is stored as a difference to the state before.
+            after: The stored checkpoint that the trainer has been restored from; its arrays are
+                read once more to tell the changes. Ignored if it has been dropped since.
         """
-        future, size = self._writer().submit(state)
-        return Staged(self._backend, future, size)
+        return self._track(codec, rho, whole=frozenset(whole), after=after)
 
-    def save(self, key: str, epoch: int, state: State, info: dict[str, Json]) -> Saved:
-        """Stage and commit; see :meth:`stage` and :meth:`Staged.commit`."""
+    def stage(self, state: State) -> Staged:
+        """Stage a single state; see :meth:`Track.stage`."""
+        return self._track("auto", 1.0, once=True).stage(state)
+
+    def save(
+        self,
+        key: str,
+        epoch: int,
+        state: State,
+        info: dict[str, Json],
+        *,
+        track: Track | None = None,
+    ) -> Saved:
+        """Stage and commit; see :meth:`Track.stage` and :meth:`Staged.commit`."""
         Layout.manifest(key, epoch, "")
-        staged = self.stage(state)
+        staged = (track or self).stage(state)
         try:
             return staged.commit(key, epoch, info)
         except Exception:
             staged.abandon()
             raise
 
-    def keys(self) -> list[str]:
-        """The trial keys with at least one checkpoint, sorted."""
-        names = (Layout.parse_manifest(e.name) for e in self._backend.list(Layout.CHECKPOINTS))
-        return sorted({name.key for name in names if name is not None})
+    def quarantine(self, key: str, epoch: int) -> list[str]:
+        """Set aside the manifests of one epoch that do not restore, so that it can be saved again.
 
-    def epochs(self, key: str) -> list[int]:
-        """The committed epochs of one trial, sorted; empty for an unknown key."""
-        return list(self._names(key))
-
-    def read(self, key: str, epoch: int | None = None) -> Manifest:
-        """Everything about one checkpoint but its arrays. None means the last epoch.
-
-        Raises:
-            CheckpointNotFoundError: there is none; the message lists what there is.
-            StoreDamagedError: its manifest is damaged.
-        """
-        for _ in range(RACES):
-            names = self._names(key)
-            wanted = max(names, default=None) if epoch is None else epoch
-            if wanted is None or wanted not in names:
-                break
-            try:
-                return read_manifest(self._backend, names[wanted])
-            except FileNotFoundError:
-                continue  # dropped since it was listed; another epoch or owner may be there
-            except StoreDamagedError as error:
-                nearest = nearest_intact(self._backend, key, wanted)
-                raise StoreDamagedError(
-                    f"{error.message}. {advise(nearest)}", hint="recsearch store verify"
-                ) from error
-        raise self._not_found(key, epoch, self._names(key))
-
-    def adopt(self, key: str, epoch: int, info: dict[str, Json]) -> str:
-        """Keep a checkpoint of another owner; see `recsearch.store.adopt.adopt`."""
-        return adopt(self._backend, self.read(key, epoch), info)
-
-    def restore(self, key: str, epoch: int, parts: Sequence[str] | None = None) -> dict[str, Part]:
-        """The state of one checkpoint, or the named parts of it, verified bit for bit.
-
-        The arrays are new and writable.
-
-        Raises:
-            CheckpointNotFoundError: there is no such checkpoint or part.
-            StoreDamagedError: naming the damaged blob and the nearest intact epoch.
-        """
-        return restore_state(self._backend, self.read(key, epoch), parts)
-
-    def retain(
-        self,
-        key: str,
-        policy: Policy,
-        records: Sequence[Record],
-        *,
-        owner: str | None = None,
-    ) -> list[int]:
-        """Drop the checkpoints among ``records`` that ``policy`` does not keep.
-
-        Epochs without a record stay. So do checkpoints whose own ``info["retention"]`` is
-        ``"all"``. The bytes are freed by :meth:`collect`.
-
-        Args:
-            key: Trial key.
-            policy: What to keep.
-            records: The epochs that the policy judges.
-            owner: Drop only checkpoints whose ``info["owner"]`` is this one.
+        Saving it does not build on the damaged blobs: those of other checkpoints are read first.
 
         Returns:
-            The dropped epochs, sorted.
-        """
-        if isinstance(policy, All):
-            return []
-        drop = {record.epoch for record in records} - policy.keep(records)
-        dropped = set()
-        for name in manifest_names(self._backend, key):
-            if name.epoch in drop and self._may_drop(name, owner):
-                self._backend.delete(name.ref)
-                dropped.add(name.epoch)
-        return sorted(dropped)
-
-    def collect(self, *, grace_s: float = 600, dry_run: bool = False) -> Collected:
-        """Delete the packs that no checkpoint and no unfinished save needs.
-
-        A pack is first marked, and deleted by a later collection when it has been marked for
-        ``grace_s`` seconds and is still not needed.
+            The new names of the manifests, under ``lost/``; none if the epoch restores.
 
         Raises:
-            StoreError: another process is collecting.
-            StoreDamagedError: a manifest is unreadable; nothing is deleted then.
+            StoreError: a manifest cannot be read for another reason than damage.
         """
-        return Collector(self._backend, grace_s, dry_run=dry_run).run()
-
-    def verify(self, *, data: bool = True) -> VerifyReport:
-        """Check all references and, with ``data``, the hash of every stored byte."""
-        return Verifier(self._backend, data=data).run()
-
-    def du(self) -> Usage:
-        """Bytes held, by trial and in all."""
-        return measure(self._backend)
+        found = quarantine(self._backend, key, epoch)
+        if found and self._saver is not None:
+            self._writer().distrust()
+        return found
 
     def close(self) -> None:
         """Wait for what is being written, and end the saver thread."""
@@ -215,76 +140,24 @@ class Store:
             raise StoreError(f"the store {self.url} has been closed")
         # Threads do not survive a fork, so a child makes its own saver.
         if self._saver is None or self._saver_pid != os.getpid():
-            self._saver, self._saver_pid = Saver(self._backend), os.getpid()
+            self._saver, self._saver_pid = Saver(self._source), os.getpid()
         return self._saver
 
-    def _names(self, key: str) -> dict[int, ManifestName]:
-        names = first_of_each_epoch(manifest_names(self._backend, key))
-        return dict(sorted(names.items()))
-
-    def _may_drop(self, name: ManifestName, owner: str | None) -> bool:
-        try:
-            info = read_manifest(self._backend, name).info
-        except (FileNotFoundError, StoreDamagedError):
-            return False  # what is damaged is reported by verify, not deleted
-        return info.get("retention") != "all" and owner in (None, info.get("owner"))
-
-    def _not_found(
-        self, key: str, epoch: int | None, names: dict[int, ManifestName]
-    ) -> CheckpointNotFoundError:
-        wanted = f"{key[:12]}:{epoch}" if epoch is not None else f"{key[:12]}"
-        there = (
-            f"stored epochs of this trial: {_ranges(sorted(names))}"
-            if names
-            else f"this trial has none; {len(self.keys())} other trials have some"
-        )
-        return CheckpointNotFoundError(
-            f"there is no checkpoint {wanted} in {self.url}; {there}", hint="recsearch store ls"
+    def _track(
+        self,
+        codec: Codec,
+        rho: float,
+        *,
+        whole: frozenset[str] = frozenset(),
+        once: bool = False,
+        after: Manifest | None = None,
+    ) -> Track:
+        self._writer()
+        small = codec == "small" or (codec == "auto" and not _on_this_machine(self.url))
+        return Track(
+            self._source, self._writer, small=small, whole=whole, rho=rho, once=once, after=after
         )
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ", ".join("-".join(str(n) for n in run) for run in runs)
-
-
-def _check_format(backend: Backend, create: bool) -> None:
-    try:
-        text = backend.get(Layout.FORMAT)
-    except FileNotFoundError:
-        if not create:
-            raise StoreError(
-                f"there is no store at {backend.url}",
-                hint="Name one with --store or RECSEARCH_STORE.",
-            ) from None
-        text = _create_format(backend)
-    try:
-        found = json.loads(text)
-        same = all(found[name] == value for name, value in _FORMAT.items())
-    except (ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        raise StoreError(
-            f"{backend.url}/{Layout.FORMAT} does not describe a store of format "
-            f"{_FORMAT['version']}; another version of recsearch wrote it, or it is damaged"
-        )
-
-
-def _create_format(backend: Backend) -> bytes:
-    foreign = [e.name for e in backend.list("") if not e.name.startswith(Layout.PARTIAL)]
-    if foreign and backend.head(Layout.FORMAT) is None:
-        raise StoreError(
-            f"{backend.url} is not empty (it holds {foreign[0]}) and has no {Layout.FORMAT} file; "
-            "a new store needs a directory of its own"
-        )
-    text = json.dumps(_FORMAT | {"uuid": str(uuid.uuid4())}).encode() + b"\n"
-    try:
-        backend.put_create(Layout.FORMAT, [text])
-    except FileExistsError:
-        return backend.get(Layout.FORMAT)
-    return text
+def _on_this_machine(url: str) -> bool:
+    return "://" not in url or url.startswith(("file://", "memory://"))

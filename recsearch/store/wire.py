@@ -13,6 +13,7 @@ from recsearch.state import Json
 from recsearch.store.codec import HASH_BYTES, hash_bytes
 
 MAGIC_BYTES = 8
+VERSIONS = (1, 2)
 
 
 def frame(magic: bytes, content: dict[str, Any]) -> bytes:
@@ -38,7 +39,7 @@ def unframe(magic: bytes, data: bytes) -> dict[str, Any]:
         )
     except (msgpack.UnpackException, ValueError) as error:
         raise ValueError(f"not valid msgpack: {error}") from error
-    if not isinstance(content, dict) or content.get("v") != 1:
+    if not isinstance(content, dict) or content.get("v") not in VERSIONS:
         raise ValueError("written in a newer format")
     return content
 
