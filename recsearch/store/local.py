@@ -24,8 +24,8 @@ class LocalBackend:
     """Objects are files below ``root``.
 
     An object appears by ``link``, which is atomic and fails where the name is taken. Before
-    that its bytes are synced; after that its directory is. What a crash leaves is a file in
-    ``tmp/``, which nothing reads.
+    that its bytes are synced; after that its directory is; neither where it need not be durable.
+    What a crash leaves is a file in ``tmp/``, which nothing reads.
     """
 
     def __init__(self, root: Path):
@@ -33,21 +33,24 @@ class LocalBackend:
         self.url = str(self.root)
         self._durable: set[Path] = set()
 
-    def put_create(self, name: str, chunks: Iterable[Buffer]) -> int:
+    def put_create(self, name: str, chunks: Iterable[Buffer], *, durable: bool = True) -> int:
         """See :class:`~recsearch.store.backend.Backend`."""
         target, partial = self.root / name, self.root / Layout.PARTIAL / new_ulid()
         with self._errors("write", target):
-            self._make_directory(partial.parent)
-            self._make_directory(target.parent)
+            for directory in (partial.parent, target.parent):
+                if durable:
+                    self._make_directory(directory)
+                else:
+                    directory.mkdir(parents=True, exist_ok=True)
             try:
-                size = self._write(partial, chunks)
+                size = self._write(partial, chunks, durable=durable)
                 taken = not _link(partial, target)
             except Exception:
                 with suppress(OSError):
                     partial.unlink()
                 raise
             partial.unlink(missing_ok=True)
-            if not taken:
+            if durable and not taken:
                 _sync_directory(target.parent)
         if taken:
             raise FileExistsError(name)
@@ -61,13 +64,13 @@ class LocalBackend:
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         """See :class:`~recsearch.store.backend.Backend`."""
-        path = self.root / name
-        with self._errors("read", path, FileNotFoundError):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                return _read_fully(descriptor, start, length)
-            finally:
-                os.close(descriptor)
+        with self._opened(name) as descriptor:
+            return _read_fully(descriptor, start, length)
+
+    def read_into(self, name: str, start: int, buffer: memoryview) -> int:
+        """See :class:`~recsearch.store.backend.Backend`."""
+        with self._opened(name) as descriptor:
+            return _fill(descriptor, start, buffer)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """See :class:`~recsearch.store.backend.Backend`."""
@@ -91,15 +94,26 @@ class LocalBackend:
         with self._errors("delete", path):
             path.unlink(missing_ok=True)
 
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        path = self.root / name
+        with self._errors("read", path, FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
     @staticmethod
-    def _write(path: Path, chunks: Iterable[Buffer]) -> int:
+    def _write(path: Path, chunks: Iterable[Buffer], *, durable: bool) -> int:
         size = 0
         with path.open("xb") as file:
             for chunk in chunks:
                 file.write(chunk)
                 size += len(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         return size
 
     def _make_directory(self, path: Path) -> None:
@@ -136,14 +150,23 @@ def _link(source: Path, target: Path) -> bool:
 
 def _read_fully(descriptor: int, start: int, length: int) -> bytes:
     data = os.pread(descriptor, length, start)
-    if len(data) == length:
+    if not 0 < len(data) < length:
         return data
-    pieces = [data]
-    done = len(data)
-    while done < length and pieces[-1]:
-        pieces.append(os.pread(descriptor, length - done, start + done))
-        done += len(pieces[-1])
-    return b"".join(pieces)
+    # One system call returns at most 2 GiB, and may return less.
+    whole = bytearray(length)
+    whole[: len(data)] = data
+    rest = _fill(descriptor, start + len(data), memoryview(whole)[len(data) :])
+    return bytes(memoryview(whole)[: len(data) + rest])
+
+
+def _fill(descriptor: int, start: int, buffer: memoryview) -> int:
+    done = 0
+    while done < len(buffer):
+        count = os.preadv(descriptor, [buffer[done:]], start + done)
+        if not count:
+            break
+        done += count
+    return done
 
 
 def _walk(path: Path, prefix: str) -> Iterator[Entry]:

@@ -26,7 +26,7 @@ class MemoryBackend:
         with _NAMED_LOCK:
             return _NAMED.setdefault(name, cls(name))
 
-    def put_create(self, name: str, chunks: Iterable[Buffer]) -> int:
+    def put_create(self, name: str, chunks: Iterable[Buffer], *, durable: bool = True) -> int:
         """See :class:`~recsearch.store.backend.Backend`."""
         data = b"".join(chunks)
         with self._lock:
@@ -45,6 +45,12 @@ class MemoryBackend:
     def get_range(self, name: str, start: int, length: int) -> bytes:
         """See :class:`~recsearch.store.backend.Backend`."""
         return self.get(name)[start : start + length]
+
+    def read_into(self, name: str, start: int, buffer: memoryview) -> int:
+        """See :class:`~recsearch.store.backend.Backend`."""
+        data = memoryview(self.get(name))[start : start + len(buffer)]
+        buffer[: len(data)] = data
+        return len(data)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """See :class:`~recsearch.store.backend.Backend`."""
