@@ -1,23 +1,35 @@
-"""Verification: read a store as a restore would, and say what is damaged and who is hit."""
+"""Verification: what of a store is damaged, whom that hits, and what to do about it."""
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from recsearch.errors import StoreDamagedError
+from recsearch.errors import UsageError
 from recsearch.store.backend import Backend
-from recsearch.store.layout import Layout, ManifestName
-from recsearch.store.manifest import Manifest, TensorEntry, read_manifest
-from recsearch.store.pack import BlobRef, parse_table, read_table
-from recsearch.store.reader import BlobDamagedError, nearest_intact, read_blob, read_tensor
+from recsearch.store.layout import ManifestName
+from recsearch.store.survey import Kind, Level, Survey
 
-Kind: TypeAlias = Literal["manifest", "pack", "blob", "index"]
+UNCHECKED: Mapping[Level, str] = {
+    "structure": "the stored bytes of all arrays (level data)",
+    "data": "whether stored bytes decode to what their names say (level restore)",
+    "restore": "arrays that are not stored because a model computes them again",
+}
+_REPAIR = "recsearch store repair"
+_REMEDIES: Mapping[Kind, str] = {
+    "lease": f"{_REPAIR} --leases, while no search is using the store",
+    "unreadable": "make it readable with this version of recsearch, and verify again",
+}
 
 
 class Hit(NamedTuple):
-    """A checkpoint that cannot be restored, and the epoch of its trial to turn to."""
+    """A checkpoint that cannot be restored, and the epoch of its trial to turn to.
+
+    That is the epoch itself where another owner's manifest of it is intact.
+    """
 
     key: str
     epoch: int
@@ -29,14 +41,17 @@ class Problem:
     """One damaged thing.
 
     Attributes:
-        kind: What it is.
+        kind: What it is. What is ``unreadable`` may be sound: the medium fails, or a newer version
+            of recsearch wrote it.
         what: Which one it is, and how it is damaged.
-        checkpoints: The checkpoints that it hits; none for an index or an unreferenced blob.
+        checkpoints: The checkpoints that it hits; none for a hint or an unreferenced blob.
+        remedy: The command that mends it.
     """
 
     kind: Kind
     what: str
     checkpoints: tuple[Hit, ...]
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -44,148 +59,83 @@ class VerifyReport:
     """The result of a verification.
 
     Attributes:
-        data: Whether the bytes of all blobs were read and hashed.
+        level: How thorough it was.
+        sample: Share of the blobs whose bytes were read.
+        seed: The same one reads the same blobs again.
         checkpoints: Manifests read.
-        packs: Packs read.
-        blobs: Blobs described by the packs.
+        packs: Packs in the store.
+        blobs: Blobs in them.
+        bytes_read: Stored bytes of blobs compared with their hashes.
+        unchecked: What this level does not find.
         problems: What is damaged; empty for a sound store.
     """
 
-    data: bool
+    level: Level
+    sample: float
+    seed: int
     checkpoints: int
     packs: int
     blobs: int
+    bytes_read: int
+    unchecked: str
     problems: tuple[Problem, ...]
 
 
-class Verifier:
-    """One verification.
+def verify(
+    backend: Backend, level: Level = "data", sample: float = 1.0, seed: int | None = None
+) -> VerifyReport:
+    """Check a store; see :meth:`Store.verify`.
+
+    Raises:
+        UsageError: there is no such level or share.
+    """
+    if level not in UNCHECKED or not 0 < sample <= 1 or (sample < 1 and level != "data"):
+        raise UsageError(
+            f"cannot verify {sample:.0%} at level {level!r}: levels are {', '.join(UNCHECKED)}, "
+            "and only level data takes a share, more than 0 and at most 1"
+        )
+    seed = secrets.randbits(32) if seed is None else seed
+    survey = Survey(backend, level, sample, seed)
+    survey.run()
+    unchecked = UNCHECKED[level]
+    if sample < 1:
+        unchecked = f"all but {sample:.0%} of the blobs (seed {seed}), and {unchecked}"
+    neighbours = Neighbours(survey.names, survey.damaged)
+    problems = (
+        Problem(*fault, neighbours.hits(names), _REMEDIES.get(fault[0], _REPAIR))
+        for fault, names in sorted(survey.problems.items())
+    )
+    return VerifyReport(
+        level=level,
+        sample=sample,
+        seed=seed,
+        checkpoints=len(survey.names),
+        packs=len(survey.tables.keys() | survey.broken.keys()),
+        blobs=sum(len(table) for table in survey.tables.values()),
+        bytes_read=survey.bytes_read,
+        unchecked=unchecked,
+        problems=tuple(problems),
+    )
+
+
+class Neighbours:
+    """The intact epochs of all trials.
 
     Args:
-        backend: Where the store is.
-        data: Read and hash all blobs; otherwise only manifests and blob tables.
+        everything: All manifests of the store.
+        damaged: Those that do not restore.
     """
 
-    def __init__(self, backend: Backend, *, data: bool):
-        self._backend = backend
-        self._data = data
-        self._problems: dict[tuple[Kind, str], set[ManifestName]] = defaultdict(set)
-        self._tables: dict[str, set[BlobRef]] = {}
-        self._broken: dict[str, str] = {}
-        self._tensors: dict[tuple[bytes, tuple[BlobRef, ...]], str | None] = {}
-        self._read: set[BlobRef] = set()
+    def __init__(self, everything: Iterable[ManifestName], damaged: Set[ManifestName]):
+        self._intact: defaultdict[str, set[int]] = defaultdict(set)
+        for name in everything:
+            if name not in damaged:
+                self._intact[name.key].add(name.epoch)
 
-    def run(self) -> VerifyReport:
-        """Check everything."""
-        # Manifests first: what they refer to was there before them.
-        manifests = self._manifests()
-        self._check_packs()
-        for name, manifest in manifests.items():
-            self._check_manifest(name, manifest)
-        if self._data:
-            self._check_rest()
-        self._check_indexes()
-        return VerifyReport(
-            data=self._data,
-            checkpoints=len(manifests),
-            packs=len(self._tables),
-            blobs=sum(len(table) for table in self._tables.values()),
-            problems=tuple(self._explain()),
+    def hits(self, names: Iterable[ManifestName]) -> tuple[Hit, ...]:
+        """The checkpoints of damaged manifests, each with its nearest intact epoch."""
+        hit = sorted({(name.key, name.epoch) for name in names})
+        return tuple(
+            Hit(key, at, min(self._intact[key], key=lambda e: (abs(e - at), e), default=None))
+            for key, at in hit
         )
-
-    def _manifests(self) -> dict[ManifestName, Manifest]:
-        manifests = {}
-        for entry in self._backend.list(Layout.CHECKPOINTS):
-            name = Layout.parse_manifest(entry.name)
-            if name is None:
-                continue
-            try:
-                manifests[name] = read_manifest(self._backend, name)
-            except FileNotFoundError:
-                continue
-            except StoreDamagedError as error:
-                self._problems["manifest", error.message].add(name)
-        return manifests
-
-    def _check_packs(self) -> None:
-        for entry in self._backend.list(Layout.PACKS):
-            ulid = Layout.ulid_of(entry.name)
-            if ulid is None or entry.name != Layout.pack(ulid):
-                continue
-            try:
-                self._tables[ulid] = set(read_table(self._backend, ulid))
-            except FileNotFoundError:
-                continue
-            except (ValueError, KeyError, TypeError) as error:
-                self._tables[ulid] = set()
-                self._broken[ulid] = f"the table of pack {ulid} is damaged: {error}"
-                self._problems["pack", self._broken[ulid]] = set()
-
-    def _check_manifest(self, name: ManifestName, manifest: Manifest) -> None:
-        problems: set[tuple[Kind, str]] = set()
-        for _, tensor in manifest.tensors:
-            problems |= self._check_tensor(tensor)
-        if problems and self._backend.head(name.ref) is None:
-            return  # dropped and collected since
-        for problem in problems:
-            self._problems[problem].add(name)
-
-    def _check_tensor(self, tensor: TensorEntry) -> set[tuple[Kind, str]]:
-        problems: set[tuple[Kind, str]] = set()
-        for ref in tensor.blobs:
-            if ref.pack not in self._tables:
-                problems.add(("pack", f"pack {ref.pack} is missing"))
-            elif ref.pack not in self._broken and ref not in self._tables[ref.pack]:
-                problems.add(("blob", f"pack {ref.pack} holds no blob {ref.name.hex()[:12]}"))
-        if self._data and not problems:
-            cause = self._read_tensor(tensor)
-            if cause is not None:
-                problems.add(("blob", cause))
-        return problems
-
-    def _read_tensor(self, tensor: TensorEntry) -> str | None:
-        known = (tensor.hash, tensor.blobs)
-        if known not in self._tensors:
-            try:
-                read_tensor(self._backend, tensor)
-                self._tensors[known] = None
-                self._read.update(tensor.blobs)
-            except BlobDamagedError as error:
-                self._tensors[known] = str(error)
-        return self._tensors[known]
-
-    def _check_rest(self) -> None:
-        for table in self._tables.values():
-            for ref in table - self._read:
-                try:
-                    read_blob(self._backend, ref)
-                except BlobDamagedError as error:
-                    if self._backend.head(Layout.pack(ref.pack)) is not None:
-                        self._problems["blob", str(error)] |= set()
-
-    def _check_indexes(self) -> None:
-        for entry in self._backend.list(Layout.INDEX):
-            ulid = Layout.ulid_of(entry.name)
-            if ulid is None or ulid in self._broken or ulid not in self._tables:
-                continue
-            try:
-                table = set(parse_table(ulid, self._backend.get(entry.name)))
-                if table == self._tables[ulid]:
-                    continue
-                cause = "it is that of another pack"
-            except FileNotFoundError:
-                continue
-            except (ValueError, KeyError, TypeError) as error:
-                cause = str(error)
-            what = f"{entry.name} is damaged ({cause}); delete it, and gc will write it anew"
-            self._problems["index", what] = set()
-
-    def _explain(self) -> list[Problem]:
-        nearest: dict[ManifestName, int | None] = {}
-        problems = []
-        for (kind, what), names in sorted(self._problems.items(), key=lambda item: item[0]):
-            for name in names - nearest.keys():
-                nearest[name] = nearest_intact(self._backend, name.key, name.epoch)
-            hits = sorted((n.key, n.epoch, nearest[n]) for n in names)
-            problems.append(Problem(kind, what, tuple(Hit(*hit) for hit in hits)))
-        return problems
