@@ -20,7 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("recsearch.cli.report:report", "Render the pages of runs."),
     "spaces": ("recsearch.cli.spaces:spaces", "List, show and check search files."),
     "data": ("recsearch.cli.data:data", "List, show and fetch data sets."),
-    "store": ("recsearch.cli.store:store", "Look into the checkpoint store."),
+    "store": (
+        "recsearch.cli.store:store",
+        "Look into the checkpoint store and look after it.",
+    ),
 }
 """Command name to where it lives and what it does in one line."""
 

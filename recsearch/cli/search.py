@@ -57,6 +57,9 @@ DEFAULT_SEED = 42
 @store_option
 @click.option("--retention", help="Which epochs stay: best+last, all, best:2+last:3, ...")
 @click.option(
+    "--quota", metavar="SIZE", help="What the run's checkpoints may hold, such as '5 GB', or none."
+)
+@click.option(
     "--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew."
 )
 @click.option("--retry-errors", is_flag=True, help="Run trials that ended in an error again.")
@@ -77,6 +80,7 @@ def search(
     run_dir: Path | None,
     store_url: str,
     retention: str | None,
+    quota: str | None,
     fresh: bool,
     retry_errors: bool,
     report: bool,
@@ -102,6 +106,7 @@ def search(
         "search.method": method,
         "search.scheduler": scheduler,
         "search.retention": retention,
+        "search.quota": quota,
     }
     overrides = dict(parse_override(text) for text in settings)
     overrides |= {key: value for key, value in named.items() if value is not None}

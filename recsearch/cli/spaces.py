@@ -72,6 +72,7 @@ def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
             ("scheduler", _with_options(wanted.scheduler, wanted.scheduler_options)),
             ("stop", _with_options(stop.pop("rule"), stop)),
             ("retention", wanted.retention),
+            ("quota", wanted.quota),
         ],
         header=False,
     )

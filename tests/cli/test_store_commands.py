@@ -140,7 +140,9 @@ def test_du_and_gc(url: str) -> None:
 
 
 def test_verify(url: str) -> None:
-    assert "4 checkpoints, 4 packs, 4 blobs: 0 problems" in output("verify", "--store", url)
+    assert "4 checkpoints, 4 packs, 4 blobs, 6.2 KiB read: 0 problems" in output(
+        "verify", "--store", url
+    )
     pack = max(Path(url, "packs").rglob("*.pack"))
     data = bytearray(pack.read_bytes())
     data[40] ^= 1
@@ -151,7 +153,8 @@ def test_verify(url: str) -> None:
     assert "nearest intact epoch" in result.stdout
     problems = json.loads(invoke("verify", "--json", "--store", url).stdout)["problems"]
     assert [problem["kind"] for problem in problems] == ["blob"]
-    assert output("verify", "--quick", "--store", url)
+    assert problems[0]["remedy"] == "recsearch store repair"
+    assert output("verify", "--structure", "--store", url)
 
 
 def test_ls_names_a_damaged_trial(url: str) -> None:

@@ -1,0 +1,185 @@
+"""``recsearch store prune | pin | unpin``: what stays and what goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsearch.cli.options import json_option, run_path, store_option
+from recsearch.cli.output import print_json, print_rows
+from recsearch.cli.store.address import (
+    HELP,
+    METAVAR,
+    checkpoint_store_option,
+    find,
+    find_key,
+    objective_of,
+    open_store,
+    suggest,
+)
+from recsearch.cli.store.words import size
+
+if TYPE_CHECKING:
+    from recsearch.record import TrialView
+    from recsearch.store import Manifest
+
+
+@click.command()
+@click.argument("key", required=False)
+@click.option("--policy", required=True, help="What to keep, such as best+last or best:2+every:5.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Only checkpoints of this run, knowing which of its trials have ended.",
+)
+@click.option(
+    "--even-all",
+    is_flag=True,
+    help="Also checkpoints of searches that were told to keep all epochs.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be dropped; change nothing.")
+@checkpoint_store_option
+@json_option
+def prune(
+    key: str | None,
+    policy: str,
+    run: Path | None,
+    even_all: bool,
+    dry_run: bool,
+    store_url: str | None,
+    as_json: bool,
+) -> None:
+    """Drop the checkpoints that a policy does not keep: of a trial (KEY), of a run, or of all.
+
+    The best epoch of every search stays, the best and the last of every trial that has not ended,
+    and whatever is pinned. Without --run, no trial counts as ended. gc then frees the bytes.
+    """
+    if key is not None and run is not None:
+        raise click.UsageError("name a KEY or a --run, not both")
+    trials: dict[str, TrialView] = {}
+    if run is not None:
+        from recsearch.run import RunView
+
+        view = RunView.open(run_path(run))
+        trials = {f"{view.identity['run_id']}/{t.number}": t for t in view.trials}
+        store_url = store_url or view.store_url
+    opened = open_store(store_url)
+    manifests = opened.manifests(None if key is None else find_key(opened, key.lower()))
+    doomed, spared = _judge(manifests, policy, trials if run is not None else None, even_all)
+    freed = opened.freed_by(doomed)
+    if not dry_run:
+        for manifest in doomed:
+            opened.drop(manifest)
+    rows = [_row(manifest) for manifest in doomed]
+    if as_json:
+        print_json({"dry_run": dry_run, "dropped": rows, "kept_by_all": spared, "bytes": freed})
+        return
+    if rows:
+        print_rows(rows, ("checkpoint", "owner", "bytes"))
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{len(rows)} checkpoints {would}dropped, with {size(freed)} that no other one needs"
+    )
+    if spared:
+        click.echo(
+            f"{spared} more belong to searches that keep all epochs: --even-all drops them",
+            err=True,
+        )
+    if rows and not dry_run:
+        click.echo(f"next  {suggest('gc', store_url)}")
+
+
+@click.command(help="Keep a checkpoint, whatever its search and others drop, until unpin." + HELP)
+@click.argument("checkpoint", metavar=METAVAR)
+@click.option("--name", help="What to call the pin.  [default: from key and epoch]")
+@click.option("--reason", default="", help="Why, for people.")
+@checkpoint_store_option
+@json_option
+def pin(
+    checkpoint: str, name: str | None, reason: str, store_url: str | None, as_json: bool
+) -> None:
+    """Pin."""
+    found = find(checkpoint, store_url)
+    name = name or f"{found.key[:12]}-{found.epoch}"
+    ref = found.store.pin(found.key, found.epoch, name, reason)
+    if as_json:
+        print_json({"pin": name, "key": found.key, "epoch": found.epoch, "ref": ref})
+        return
+    click.echo(f"pinned  {found.label} as {name}")
+    click.echo(f"next    {suggest(f'show pin:{name}', store_url or found.store.url)}")
+
+
+@click.command()
+@click.argument("name")
+@store_option
+@json_option
+def unpin(name: str, store_url: str, as_json: bool) -> None:
+    """Drop a pin. The checkpoint goes with it if nothing else keeps it."""
+    opened = open_store(store_url)
+    manifest = opened.unpin(name.removeprefix("pin:"))
+    stays = manifest.epoch in opened.epochs(manifest.key)
+    if as_json:
+        print_json({"pin": name, "key": manifest.key, "epoch": manifest.epoch, "stays": stays})
+        return
+    click.echo(f"unpinned  {manifest.where}; " + ("its trial keeps it" if stays else "dropped"))
+    if not stays:
+        click.echo(f"next      {suggest('gc', store_url)}")
+
+
+def _judge(
+    manifests: Iterable[Manifest],
+    policy: str,
+    trials: Mapping[str, TrialView] | None,
+    even_all: bool,
+) -> tuple[list[Manifest], int]:
+    """What to drop, and how many more but for searches that keep all.
+
+    Args:
+        manifests: The checkpoints to judge.
+        policy: What to keep.
+        trials: The trials of one run by owner: only theirs are judged. None for those of all.
+        even_all: Whether searches that keep all do not count.
+    """
+    from recsearch.store import Record, TrialRecords, parse_retention
+
+    searches: defaultdict[tuple[str, str, str], dict[str, list[Manifest]]]
+    searches = defaultdict(lambda: defaultdict(list))
+    for manifest in manifests:
+        owner = str(manifest.info.get("owner", ""))
+        name, direction, _ = objective_of(manifest.info)
+        mine = trials is None or owner in trials
+        if mine and name is not None and not owner.startswith("pin:"):
+            group = str(manifest.info.get("run", manifest.key)), name, direction
+            searches[group][f"{owner} {manifest.key}"].append(manifest)
+    doomed, spared = [], 0
+    for (_, _, direction), found in searches.items():
+        retention = parse_retention(policy, "min" if direction == "min" else "max")
+        groups = sorted(found.values(), key=lambda each: int(each[0].info.get("trial") or 0))
+        records = []
+        for number, each in enumerate(groups):
+            known = (trials or {}).get(str(each[0].info.get("owner")))
+            values = tuple(Record(m.epoch, objective_of(m.info)[2]) for m in each)
+            ended = known is not None and known.finished
+            pruned = known is not None and known.state == "pruned"
+            records.append(TrialRecords(number, values, ended, pruned))
+        kept = retention.keep(records)
+        dropped = [m for n, each in enumerate(groups) for m in each if m.epoch not in kept[n]]
+        wanted = [m for m in dropped if even_all or m.info.get("retention") != "all"]
+        doomed += wanted
+        spared += len(dropped) - len(wanted)
+    return doomed, spared
+
+
+def _row(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "checkpoint": manifest.where,
+        "key": manifest.key,
+        "epoch": manifest.epoch,
+        "owner": manifest.info.get("owner"),
+        "bytes": manifest.logical_bytes,
+        "ref": manifest.ref,
+    }
