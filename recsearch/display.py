@@ -31,6 +31,9 @@ class SilentDisplay:
     def begin(self, record: Record, total: int) -> None:
         """The search is set up; trials follow."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
     def update(self, record: Record) -> None:
         """Something was journalled."""
 
@@ -52,6 +55,10 @@ class PlainDisplay(SilentDisplay):
         self._step = math.ceil(total / PLAIN_LINES)
         self._finished = len(_finished(record))
         self._line(f"{total} trials, {self._finished} finished before")
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._line(text)
 
     def update(self, record: Record) -> None:
         """Print a line at every n-th finished trial, and at the last."""
@@ -77,6 +84,10 @@ class LiveDisplay(SilentDisplay):
         self._clock = Clock(record, total)
         self._live.start()
         self.update(record)
+
+    def note(self, text: str) -> None:
+        """Print a line above the table."""
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def update(self, record: Record) -> None:
         """Redraw at the next refresh."""

@@ -24,6 +24,7 @@ class Ledger:
         lag: trial *k* is judged against trials 1 … *k − lag*.
         on_change: called after every event (the display).
         on_best: called when the best (trial, epoch) changes.
+        on_note: called with what a worker has to tell the user.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Ledger:
         lag: int,
         on_change: Callable[[Record], None] = lambda record: None,
         on_best: Callable[[TrialView, EpochRow], None] = lambda trial, row: None,
+        on_note: Callable[[str], None] = lambda text: None,
     ):
         self.record = record
         self._journal = journal
         self._lag = lag
         self._on_change = on_change
         self._on_best = on_best
+        self._on_note = on_note
         best = record.best()
         self._best = None if best is None else best[1]
 
@@ -88,7 +91,10 @@ class Ledger:
             self.failed(number, report["error"]["kind"], report["error"]["message"])
             return True
         outcome = dict(report["outcome"])
-        finished = outcome.pop("finished")
+        finished, note = outcome.pop("finished"), outcome.pop("note", None)
+        if note:
+            self.write("note", text=f"trial {number}: {note}")
+            self._on_note(f"trial {number}: {note}")
         self._epoch(number, outcome)
         epoch = outcome["epoch"]
         if finished:

@@ -87,7 +87,13 @@ def open_checkpoint(
     family = resolve(view.identity["search"]["model"]["class"])
     with Store.open(store or view.store_url, create=False) as opened:
         try:
-            state = opened.restore(chosen.key, row.epoch)
+            state = opened.restore(
+                chosen.key,
+                row.epoch,
+                remake=lambda part, name, source: family.remake(
+                    chosen.config, split_of(view.identity), source
+                ),
+            )
         except CheckpointNotFoundError as err:
             stored = opened.epochs(chosen.key)
             raise CheckpointNotFoundError(

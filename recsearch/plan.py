@@ -12,7 +12,7 @@ from recsearch.evaluation import EVALUATION_VERSION, parse
 from recsearch.identity import digest
 from recsearch.models import Family
 from recsearch.stopping import StopRule
-from recsearch.store import Policy, Record, parse_policy
+from recsearch.store.retention import Policy, Record, parse_retention
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,19 @@ class TrialPlan:
     objective: str
     metrics: tuple[str, ...]
     retention: str
+    recompute: bool
     run_id: str
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
         """Whose checkpoints these are: a trial drops its own and no other's."""
-        return f"{self.run_id}/{self.number}"
+        return owner_of(self.run_id, self.number)
 
     @property
     def policy(self) -> Policy:
-        """Which epochs stay."""
-        return parse_policy(self.retention, parse(self.objective).direction)
+        """Which epochs stay while the trial goes on; the driver narrows that when it has ended."""
+        return parse_retention(self.retention, parse(self.objective).direction).training
 
     def claim(self) -> dict[str, Any]:
         """The part of a manifest's ``info`` that says who keeps the checkpoint, and why."""
@@ -66,6 +67,11 @@ class TrialPlan:
         if self.stop.stop(values, parse(self.objective).direction):
             return self.stop.name
         return None
+
+
+def owner_of(run_id: str, number: int) -> str:
+    """How the store names the owner of a trial's checkpoints."""
+    return f"{run_id}/{number}"
 
 
 def trial_key(

@@ -41,7 +41,10 @@ IDENTITY_FIELDS = (
     "code",
     "store",
 )
-"""What must be equal for a command to continue a run. ``trials`` is a total and may grow."""
+"""What must be equal for a command to continue a run, but for `FREE_FIELDS` below them."""
+
+FREE_FIELDS = frozenset({"search.search.trials", "search.search.quota", "search.search.recompute"})
+"""What each command says anew: ``trials`` is a total and may grow; the others decide no number."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _differences(name: str, found: Mapping[str, Any], asked: Mapping[str, Any]) 
     before, now = _dig(found, name), _dig(asked, name)
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
-            if f"{name}.{key}" != "search.search.trials":
+            if f"{name}.{key}" not in FREE_FIELDS:
                 yield from _differences_in(f"{name}.{key}", before.get(key), now.get(key))
     else:
         yield from _differences_in(name, before, now)

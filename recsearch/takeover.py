@@ -2,36 +2,88 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from recsearch.errors import CheckpointNotFoundError
+from recsearch.errors import CheckpointNotFoundError, StoreDamagedError
+from recsearch.evaluation import parse
+from recsearch.models import Family
 from recsearch.plan import TrialPlan, records
-from recsearch.store import Store
+from recsearch.state import State
+from recsearch.store import BestAndLast, Manifest, Store
 
 RACES = 5
 """How often another run may drop a checkpoint under our eyes before we train it ourselves."""
 
 
-def take_over(plan: TrialPlan, store: Store) -> list[dict[str, Any]]:
-    """The rows of stored epochs that this trial need not train, its checkpoints made its own.
+@dataclass(frozen=True)
+class Taken:
+    """What a trial begins with.
+
+    Attributes:
+        rows: The epochs that it need not train.
+        base: The checkpoint of the last of them, where training goes on from it.
+        state: What it restores to.
+        damage: What was found damaged on the way and where training goes on, in one sentence.
+    """
+
+    rows: list[dict[str, Any]]
+    base: Manifest | None = None
+    state: State | None = None
+    damage: str | None = None
+
+
+def take_over(plan: TrialPlan, family: Family, store: Store) -> Taken:
+    """The stored epochs that this trial need not train, its checkpoints made its own.
 
     They are those up to where the trial ends by its own rules, as long as every checkpoint that its
     retention keeps is there: another run may have kept other ones. Where some are not, training
     goes on from the last epoch before which nothing is missing.
+
+    Checkpoints of this trial that turn out to be damaged are set aside in the store, so that their
+    epochs can be trained and committed again.
+
+    Raises:
+        StoreError: the store cannot be read or written.
     """
-    for _ in range(RACES):
-        rows = _stored_rows(plan, store)
-        stored = set(store.epochs(plan.key))
-        count, needed = _servable(plan, rows, stored)
+    lost: set[int] = set()
+    for race in range(1, RACES + 1):
         try:
-            for epoch in sorted(needed):
-                info = store.read(plan.key, epoch).info
-                store.adopt(plan.key, epoch, {**info, **plan.claim()})
+            return _take(plan, family, store, lost)
         except CheckpointNotFoundError:
             continue  # its owner dropped it since it was listed
-        return rows[:count]
-    return []
+        except StoreDamagedError:
+            found = {e for e in store.epochs(plan.key) if store.quarantine(plan.key, e)}
+            if not found and race == RACES:
+                raise
+            lost |= found
+    return Taken([], damage=_sentence(lost, 0))
+
+
+def _take(plan: TrialPlan, family: Family, store: Store, lost: set[int]) -> Taken:
+    rows = _stored_rows(plan, store)
+    stored = set(store.epochs(plan.key))
+    count, needed = _servable(plan, rows, stored, lost)
+    for epoch in sorted(needed):
+        info = store.read(plan.key, epoch).info
+        store.adopt(plan.key, epoch, {**info, **plan.claim()})
+    damage = _sentence(lost, count)
+    if not count or plan.finish_reason(plan.values(rows[:count])):
+        return Taken(rows[:count], damage=damage)
+    base = store.read(plan.key, count)
+    state = store.restore(plan.key, count, parts=family.continue_parts)
+    return Taken(rows[:count], base, state, damage)
+
+
+def _sentence(lost: set[int], count: int) -> str | None:
+    if not lost:
+        return None
+    epochs = ", ".join(str(epoch) for epoch in sorted(lost))
+    what = f"epoch {epochs} is" if len(lost) == 1 else f"epochs {epochs} are"
+    where = f"continuing from epoch {count}" if count else "training starts over"
+    return f"{what} damaged and set aside in the store, {where}"
 
 
 def _stored_rows(plan: TrialPlan, store: Store) -> list[dict[str, Any]]:
@@ -50,16 +102,26 @@ def _stored_rows(plan: TrialPlan, store: Store) -> list[dict[str, Any]]:
 
 
 def _servable(
-    plan: TrialPlan, rows: Sequence[Mapping[str, Any]], stored: set[int]
+    plan: TrialPlan, rows: Sequence[Mapping[str, Any]], stored: set[int], lost: set[int]
 ) -> tuple[int, set[int]]:
     """How many of ``rows`` can be served, and the epochs whose checkpoints that takes."""
     count = len(rows)
     while count:
-        values = plan.values(rows[:count])
-        needed = plan.policy.keep(records(values))
-        if plan.finish_reason(values) is None:
-            needed = needed | {count}
+        needed = _needed(plan, plan.values(rows[:count]), lost)
         if needed <= stored:
             return count, needed
         count = max((epoch for epoch in stored if epoch < count), default=0)
     return 0, set()
+
+
+def _needed(plan: TrialPlan, values: Sequence[float], lost: set[int]) -> set[int]:
+    """The epochs whose checkpoints it takes to go on after those with these values.
+
+    One that a lost epoch has displaced need not be there: it would be displaced again.
+    """
+    direction = parse(plan.objective).direction
+    best = -sys.float_info.max if direction == "min" else sys.float_info.max
+    later = [best] * (max(lost, default=0) - len(values))
+    kept = plan.policy.keep(records([*values, *later]))
+    own = BestAndLast(direction).keep(records(values))
+    return {epoch for epoch in kept if epoch <= len(values)} | own

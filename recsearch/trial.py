@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from recsearch.baselines import bias_scores
 from recsearch.data import Split
-from recsearch.errors import RecsearchError
-from recsearch.evaluation import evaluate
+from recsearch.errors import RecsearchError, StoreDamagedError
+from recsearch.evaluation import evaluate, parse
 from recsearch.identity import derive_seed
-from recsearch.models import Family, Model
+from recsearch.models import Family, Model, Remade
 from recsearch.plan import TrialPlan, records
 from recsearch.state import State
-from recsearch.store import Store
+from recsearch.store import Saved, Store
+from recsearch.store.retention import All, BestAndLast
+from recsearch.store.staged import Staged
+from recsearch.store.track import Codec, Track
 from recsearch.takeover import take_over
 
 
@@ -36,7 +39,7 @@ class EpochResult:
     """One epoch as reported: seconds of wall time, bytes as stored and as logical size.
 
     ``replayed`` says that it was read from the store, ``cached`` that another run had trained it;
-    ``finished`` is the reason the trial ends here.
+    ``finished`` is the reason the trial ends here; ``note`` is what the user should be told.
     """
 
     epoch: int
@@ -49,31 +52,49 @@ class EpochResult:
     cached: bool
     finished: str | None
     replayed: bool = False
+    note: str | None = None
 
 
-def run_trial(plan: TrialPlan, family: Family, split: Split, store: Store) -> Iterator[EpochResult]:
+def run_trial(
+    plan: TrialPlan, family: Family, split: Split, store: Store
+) -> Generator[EpochResult, None, None]:
     """Yield the epochs of a trial, each after its checkpoint is durable.
+
+    Close it where it is not run to its end: it keeps what it saved last in memory.
 
     Raises:
         NonFiniteObjectiveError: the objective diverged; earlier checkpoints stay.
         StoreError: a checkpoint cannot be written or read back.
     """
+    taken = take_over(plan, family, store)
     history: list[dict[str, Any]] = []
-    for row in take_over(plan, store):
+    note = taken.damage
+    for row in taken.rows:
         history.append(row)
         finished = plan.finish_reason(plan.values(history))
-        yield _replayed(row, plan, finished)
+        yield replace(_replayed(row, plan, finished), note=note)
+        note = None
         if finished:
             return
     model = create_model(plan, family, split)
-    if history:
-        parts = family.continue_parts
-        model.load_state(store.restore(plan.key, history[-1]["epoch"], parts=parts))
-    while True:
-        result = _train_one(plan, family, model, split, store, history)
-        yield result
-        if result.finished:
-            return
+    if taken.state is not None:
+        model.load_state(taken.state)
+    # Where every epoch stays, each is stored as little more than its difference to the one before.
+    codec: Codec = "small" if plan.policy == All() else "auto"
+    made = family.remade(plan.config) if _recomputes(plan) else None
+    # Differences to an array that is to go would keep it.
+    whole = (made.part,) if made else ()
+    with store.track(codec=codec, after=taken.base, whole=whole) as track:
+        del taken
+        while True:
+            result = _train_one(plan, family, model, split, store, track, history)
+            result, note = replace(result, note=note), None
+            if made:
+                _thin(plan, made, store, history)
+            if result.finished:
+                break
+            yield result
+    yield result
 
 
 def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) -> dict[str, float]:
@@ -101,6 +122,7 @@ def _train_one(
     model: Model,
     split: Split,
     store: Store,
+    track: Track,
     history: list[dict[str, Any]],
 ) -> EpochResult:
     epoch = len(history) + 1
@@ -110,7 +132,7 @@ def _train_one(
     state = model.state()
     _check_finite(state, epoch)
     # Encoding and hashing the blobs overlaps with the evaluation.
-    staged = store.stage(state)
+    staged = track.stage(state)
     try:
         metrics = measure(model, family, split, plan.metrics)
         _check_objective(plan.objective, metrics, epoch)
@@ -133,7 +155,7 @@ def _train_one(
         "metrics": row["metrics"],
         "history": [*history, row],
     }
-    saved = staged.commit(plan.key, epoch, info)
+    saved = _commit(plan, store, staged, epoch, info)
     history.append(row)
     _retain(plan, store, history)
     return EpochResult(
@@ -147,6 +169,18 @@ def _train_one(
         cached=False,
         finished=plan.finish_reason(plan.values(history)),
     )
+
+
+def _commit(
+    plan: TrialPlan, store: Store, staged: Staged, epoch: int, info: dict[str, Any]
+) -> Saved:
+    try:
+        return staged.commit(plan.key, epoch, info)
+    except StoreDamagedError:
+        # Another run's manifest of the same epoch: ours takes its place.
+        if not store.quarantine(plan.key, epoch):
+            raise
+        return staged.commit(plan.key, epoch, info)
 
 
 def _check_finite(state: State, epoch: int) -> None:
@@ -184,6 +218,25 @@ def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> 
 def _retain(plan: TrialPlan, store: Store, history: Sequence[Mapping[str, Any]]) -> None:
     judged = records(plan.values(history))
     store.retain(plan.key, plan.policy, judged, owner=plan.owner)
+
+
+def _recomputes(plan: TrialPlan) -> bool:
+    return plan.recompute and plan.policy == All()
+
+
+def _thin(
+    plan: TrialPlan, made: Remade, store: Store, history: Sequence[Mapping[str, Any]]
+) -> None:
+    """Of epochs that are neither best nor last any more, store no longer what can be computed."""
+
+    def others(rows: Sequence[Mapping[str, Any]]) -> set[int]:
+        values = plan.values(rows)
+        needed = BestAndLast(parse(plan.objective).direction).keep(records(values))
+        return set(range(1 + made.epochs_back, len(rows) + 1)) - needed
+
+    for epoch in others(history) - others(history[:-1]):
+        source = (epoch - made.epochs_back, *made.source)
+        store.thin(plan.key, epoch, (made.part, made.array), source, owner=plan.owner)
 
 
 def _or_none(value: float) -> float | None:

@@ -6,6 +6,7 @@ rating of `planted_split` is 3, so a model that predicts ``3 + c`` everywhere ha
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ import numpy as np
 from recsearch.data import Split
 from recsearch.errors import UsageError
 from recsearch.state import Part, State
+from recsearch.store.local import LocalBackend
 
 DEFAULTS: dict[str, Any] = {
     "level": 1.0,
@@ -25,13 +27,15 @@ DEFAULTS: dict[str, Any] = {
     "fail_at": 0,
     "die_at": 0,
     "sleep": 0.0,
+    "size": 0,
 }
 
 
 class Planted:
     """RMSE ``level + slope * |epoch - best_epoch|``; fails or diverges where it is told to.
 
-    Every trained epoch appends a line to the file that ``PLANTED_LOG`` names.
+    Every trained epoch appends a line to the file that ``PLANTED_LOG`` names. While the file that
+    ``PLANTED_FULL`` names exists, the disk of the store is full for whoever trains.
     """
 
     predicts_ratings = True
@@ -57,6 +61,10 @@ class Planted:
         return cls(config, split.user_ids, split.item_ids)
 
     @classmethod
+    def model_bytes(cls, config: dict[str, Any], split: Split) -> int:
+        return 256 + 4 * config["size"]
+
+    @classmethod
     def load(cls, config: dict[str, Any], state: State) -> Planted:
         vocabulary = state["vocabulary"].tensors
         model = cls(config, vocabulary["user_ids"], vocabulary["item_ids"])
@@ -74,14 +82,19 @@ class Planted:
         if log:
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(f"{self.config['level']} {self.epochs}\n")
+        fill_disk(os.environ.get("PLANTED_FULL"))
         # Depends on every epoch before: a resumed trial that lost one would differ.
         self.trail = np.roll(self.trail, 1) * np.float32(0.9) + np.float32(self.epochs)
         return {}
 
     def state(self) -> State:
         ids = {"user_ids": self.users, "item_ids": self.items}
+        model = {"trail": self.trail.copy()}
+        if self.config["size"]:
+            seed = [int(1e6 * self.config["level"]), self.epochs]
+            model["weights"] = np.random.default_rng(seed).random(self.config["size"], np.float32)
         return {
-            "model": Part({"trail": self.trail.copy()}),
+            "model": Part(model),
             "vocabulary": Part(ids, constant=True),
             "trainer": Part({}, {"epochs": self.epochs}),
         }
@@ -98,6 +111,17 @@ class Planted:
 
     def to_pipeline(self, history: Any = None) -> Any:
         raise NotImplementedError
+
+
+def fill_disk(sign: str | None) -> None:
+    """What the store writes in this process fails as on a full disk, while the file is there."""
+    if sign is None or not Path(sign).exists():
+        return
+
+    def write(path: Path, chunks: Any, *, durable: bool) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    LocalBackend._write = staticmethod(write)
 
 
 class PlantedRank(Planted):

@@ -22,6 +22,7 @@ from recsearch.run import RunPaths, RunView, locked
 from recsearch.spec import load_search
 from recsearch.stopping import NoStop, StopRule
 from recsearch.store import Store
+from recsearch.store.layout import Layout
 from recsearch.trial import run_trial
 from recsearch.tuning import driver, trials
 
@@ -80,8 +81,27 @@ def plan(
         objective=objective,
         metrics=metrics,
         retention=retention,
+        recompute=False,
         run_id=run_id,
     )
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= 0x10
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def damage(store: Store, key: str, epoch: int, what: str) -> None:
+    """Flip one byte of a checkpoint: of its manifest, of its own array, or of a shared one."""
+    manifest, root = store.read(key, epoch), Path(store.url)
+    if what == "manifest":
+        flip(root / manifest.ref, 100)
+        return
+    part, tensor = {"weights": ("model", "weights"), "ids": ("vocabulary", "user_ids")}[what]
+    place = manifest.parts[part].tensors[tensor].blocks[0][0]
+    flip(root / Layout.pack(place.pack), place.offset + 3)
 
 
 def write_search(path: Path, model: str = "planted:Planted", **search: Any) -> Path:

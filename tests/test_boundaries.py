@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "recsearch/store": (
-        "ray", "lenskit", "torch", "recsearch.models", "recsearch.data", "recsearch.evaluation",
+        "ray", "lenskit", "recsearch.models", "recsearch.data", "recsearch.evaluation",
         "recsearch.tuning", "recsearch.trial", "recsearch.run", "recsearch.cli", "analysis",
     ),
     "recsearch/data": (
@@ -103,6 +103,16 @@ def test_lenskit_and_torch_stay_in_models_and_data() -> None:
         if at_top and (within(module, "lenskit") or within(module, "torch"))
     ]
     assert wrong == []
+
+
+def test_the_store_needs_torch_only_where_a_tensor_is_handed_in() -> None:
+    allowed = {"tensors.py", "torch_hook.py", "torch_state.py", "transfer.py"}
+    wrong = {
+        path.name
+        for path in (ROOT / "recsearch/store").glob("*.py")
+        if any(within(module, "torch") for module, _ in imports(path))
+    } - allowed
+    assert wrong == set()
 
 
 def test_nothing_imports_the_command_line() -> None:

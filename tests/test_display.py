@@ -60,6 +60,19 @@ def test_quiet_says_nothing() -> None:
     assert stream.getvalue() == ""
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_notes_are_printed_as_they_are(terminal: bool) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=40)
+    display = LiveDisplay(console) if terminal else PlainDisplay(console)
+    display.begin(Record(parse("RMSE")), 3)
+    text = "trial 7: [bold]epoch[/bold] 5 is damaged, and this line is longer than the screen"
+    display.note(text)
+    display.end()
+    assert text in stream.getvalue()
+    SilentDisplay().note(text)
+
+
 def test_a_terminal_gets_one_table_with_the_best_and_the_latest() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=80)

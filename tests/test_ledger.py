@@ -78,6 +78,27 @@ def test_a_trial_goes_on_until_it_says_why_it_ends(tmp_path: Path) -> None:
     assert desk.events("pruned") == []
 
 
+def test_what_a_worker_has_to_say_is_journalled_and_shown_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    said: list[str] = []
+    desk.ledger._on_note = said.append
+    desk.trial(1)
+    desk.ledger.report(1, outcome(1, 0.9, note="epoch 5 is damaged"), Spy())
+    desk.ledger.report(1, outcome(2, 0.9, note=None), Spy())
+    assert said == ["trial 1: epoch 5 is damaged"]
+    assert [event["text"] for event in desk.events("note")] == said
+    assert desk.ledger.record.notes == said
+    assert "note" not in desk.events("epoch")[0]
+
+
+def test_an_epoch_that_was_retrained_is_not_journalled_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.trial(1)
+    for epoch, value in ((1, 0.9), (2, 0.8), (1, 0.9), (2, 0.8), (3, 0.7)):
+        assert not desk.ledger.report(1, outcome(epoch, value), Spy())
+    assert [event["epoch"] for event in desk.events("epoch")] == [1, 2, 3]
+
+
 def test_pruned_is_not_an_error_and_names_its_rule(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.trial(1)

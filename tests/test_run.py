@@ -71,6 +71,14 @@ def test_the_number_of_trials_may_grow(paths: RunPaths) -> None:
     assert check_identity(paths, identity(search__search__trials=200))
 
 
+@pytest.mark.parametrize("quota", ["none", "5 GB"])
+def test_a_run_may_be_resumed_with_another_quota_or_from_before_there_were_any(
+    paths: RunPaths, quota: str
+) -> None:
+    assert "quota" not in identity()["search"]["search"]
+    assert check_identity(paths, identity(search__search__quota=quota))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,3 +233,39 @@ def test_a_dropped_checkpoint_is_trained_again_not_an_error(store: Store, traine
     results = run(plan(run_id="run-b", max_epochs=4), store)
     assert [result.epoch for result in results] == [1, 2, 3, 4]
     assert trained.read_text() != ""
+
+
+def test_a_policy_that_names_neither_best_nor_last_keeps_both_while_training(store: Store) -> None:
+    what = plan(retention="every:4, pruned:none", best_epoch=2, max_epochs=7)
+    trial = run_trial(what, resolve("planted:Planted"), planted_split(), store)
+    there = [store.epochs(what.key) for _ in trial]
+    assert there == [[1], [2], [2, 3], [2, 4], [2, 4, 5], [2, 4, 6], [2, 4, 7]]
+
+
+def test_epochs_that_all_stay_are_stored_as_differences(tmp_path: Path) -> None:
+    """The planted array of 64 floats differs little from epoch to epoch, the random one wholly."""
+    sizes = {}
+    for retention in ("all", "best:99+last"):
+        with Store.open(tmp_path / retention) as store:
+            what = plan(retention=retention, max_epochs=6, size=20_000)
+            results = run(what, store)
+            sizes[retention] = sum(result.stored_bytes for result in results)
+            assert store.epochs(what.key) == [1, 2, 3, 4, 5, 6]
+    assert sizes["all"] < 0.97 * sizes["best:99+last"]
+
+
+def test_the_next_epoch_of_a_resumed_trial_is_stored_as_a_change_of_the_restored_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = plan(retention="all", max_epochs=4)
+    bases = []
+    track = store.track
+
+    def spy(**options: Any) -> Any:
+        bases.append(options["after"] and options["after"].epoch)
+        return track(**options)
+
+    monkeypatch.setattr(store, "track", spy)
+    run(what, store, epochs=2)
+    run(what, store)
+    assert bases == [None, 2]

@@ -32,8 +32,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from recsearch.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +79,23 @@ class Model(Protocol):
                 recommended what the user already has. Otherwise the items of a history given
                 with the query are left out.
         """
+
+
+@dataclass(frozen=True)
+class Remade:
+    """An array of a state that a model computes again, bit for bit, from another stored one.
+
+    Attributes:
+        part: Part of the state that the array is in.
+        array: Its name there.
+        source: Part and name of the array that it is computed from.
+        epochs_back: How many epochs earlier that one was stored.
+    """
+
+    part: str
+    array: str
+    source: tuple[str, str]
+    epochs_back: int
 
 
 class Family(ABC):
@@ -129,6 +149,18 @@ class Family(ABC):
     @abstractmethod
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Bytes of the parameters of one epoch (without vocabulary), for estimates of disk use."""
+
+    def remade(self, config: Mapping[str, Any]) -> Remade | None:
+        """What of the state :meth:`remake` computes; None for nothing."""
+        return None
+
+    def remake(self, config: Mapping[str, Any], split: Split, source: np.ndarray) -> np.ndarray:
+        """The array that :meth:`remade` names, from the one that it is computed from.
+
+        Raises:
+            UsageError: models of this family compute nothing again.
+        """
+        raise UsageError(f"{self.name}: nothing of its state is computed again")
 
     def versions(self) -> dict[str, str]:
         """Installed versions of `libraries`."""

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from recsearch.errors import SpecError
 from recsearch.space import DomainError
 from recsearch.space.words import nearest, quote, show
-from recsearch.spec.schema import Section, keys_of
+from recsearch.spec.schema import EXPECTED, Section, keys_of
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -130,6 +130,6 @@ def _expected(error: ErrorDetails) -> str:
     if "ge" in context:
         return f"{show(context['ge'])} or more"
     if kind == "string_pattern_mismatch":
-        return "all, or best and last with optional counts, such as best+last or best:2+last:3"
+        return EXPECTED[context["pattern"]]
     noun = NOUNS.get(re.split("[_-]", kind)[0])
     return noun or error["msg"].removeprefix("Input should be ")

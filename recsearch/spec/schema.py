@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -17,8 +18,18 @@ from pydantic import (
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 
-_COUNT = "(:[1-9][0-9]{0,5})?"
-RETENTION = f"^(all|best{_COUNT}([+]last{_COUNT})?|last{_COUNT}([+]best{_COUNT})?)$"
+_N = "[1-9][0-9]{0,5}"
+_TERMS = (f"best(:{_N})?", f"last(:{_N})?", f"every:{_N}")
+_SUMS = "|".join("[+]".join(order) for n in (1, 2, 3) for order in permutations(_TERMS, n))
+_EPOCHS = f"(all|none|{_SUMS})"
+RETENTION = f"^{_EPOCHS}(, ?topk-trials:{_N}(:{_EPOCHS})?)?(, ?pruned:{_EPOCHS})?$"
+QUOTA = "^(none|[0-9]+([.][0-9]+)? ?([kMGT]i?)?B)$"
+EXPECTED = {
+    RETENTION: "all, none, or best, last and every:N with optional counts, such as best+last or "
+    "best:2+last:3, and for trials that have ended topk-trials:K or pruned:none after a comma",
+    QUOTA: "none or a number of bytes, such as 500 MB, 5 GB or 1.5 TiB",
+}
+"""Pattern to what it asks for, in words."""
 
 
 class Section(BaseModel):
@@ -92,8 +103,15 @@ class SearchSection(Section):
     """Trial k is suggested from the results of trials 1 … k - lag. Up to this many trials can
     run at a time; a smaller value makes each suggestion better informed."""
     retention: Annotated[str, Field(pattern=RETENTION)] = "best+last"
-    """Epochs whose checkpoints stay: ``all``, or ``best`` and ``last`` with optional counts, such
-    as ``best:2+last:3``."""
+    """Epochs whose checkpoints stay: ``all``, or ``best``, ``last`` and ``every:N`` with optional
+    counts, such as ``best:2+last:3``; see Retention below."""
+    recompute: StrictBool = False
+    """With retention ``all``: of epochs that are neither best nor last, do not store what the model
+    computes again from the rest (ALS: users from items). Halves the store; such an epoch loads
+    with the ratings at hand, on the kind of machine that trained it, and is verified then."""
+    quota: Annotated[str, Field(pattern=QUOTA)] = "none"
+    """Bytes that the run's checkpoints may hold in the store, such as ``5 GB``. A resumed run
+    may have another one."""
 
 
 class _DomainTable(Section):

@@ -17,6 +17,7 @@ from recsearch.baselines import compute_baselines
 from recsearch.best import config_document, result_document
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
+from recsearch.estimate import Estimate, estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.journal import Journal, now, read_events
@@ -28,6 +29,7 @@ from recsearch.request import Resolved
 from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
 from recsearch.spec import check_against_model
 from recsearch.store import Store
+from recsearch.store.retention import parse_retention
 from recsearch.suggest import Suggester, default_params, make_suggester
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
@@ -56,7 +58,8 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
     """Run or resume a search until all its trials have ended.
 
     Raises:
-        SpecError: the search does not fit its model. Nothing is written then.
+        UsageError: the search does not fit its model, or no trial its quota. Nothing is written
+            then.
         IdentityError: the run folder holds another run.
         RunLockedError: another process works on it.
         StoreError: the store cannot be used.
@@ -75,11 +78,16 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         check_against_model(request.spec)
         pruning_rule(resolved)
         suggester = _suggester(resolved)
+        expected = estimate(resolved)
+        if expected is not None:
+            expected.check(parse_size(request.spec.search.quota))
         store = stack.enter_context(Store.open(request.store_url))
         moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
         journal = stack.enter_context(Journal(paths.journal))
-        session = _Session(resolved, identity, paths, journal, display, workers, suggester, store)
+        session = _Session(
+            resolved, identity, paths, journal, display, workers, suggester, store, expected
+        )
         interrupted = session.run(cluster)
         return Outcome(identity, session.record, paths, moved, interrupted)
 
@@ -97,9 +105,13 @@ class _Session:
         workers: int,
         suggester: Suggester,
         store: Store,
+        expected: Estimate | None,
     ):
         spec = resolved.request.spec.search
         self.record = Record.replay(parse(spec.metric), journal.events)
+        self._quota = parse_size(spec.quota)
+        self._retention = parse_retention(spec.retention, self.record.objective.direction)
+        self._expected = expected
         self._resolved = resolved
         self._identity = identity
         self._paths = paths
@@ -112,16 +124,20 @@ class _Session:
             lag=spec.lag,
             on_change=display.update,
             on_best=lambda trial, row: write_best(paths, identity, trial, row),
+            on_note=display.note,
         )
         self._planner = make_planner(resolved, self._ledger, suggester)
 
     def run(self, cluster: LocalCluster | None) -> bool:
         """Run all trials that are left; whether the user interrupted it."""
-        keeper = Housekeeper(self._store)
+        run_id = self._identity["run_id"]
+        keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
         try:
             self._display.begin(self.record, self._planner.total)
             self._open()
             if cluster is not None and not self._planner.nothing_left:
+                self._announce()
+                keeper.tick()
                 self._work(cluster, keeper)
         except KeyboardInterrupt:
             self._display.end()
@@ -172,6 +188,12 @@ class _Session:
             resumed=bool(self.record.sessions),
         )
 
+    def _announce(self) -> None:
+        if self._expected is not None:
+            finished = sum(trial.finished for trial in self.record.trials.values())
+            url, keeps_all = self._resolved.request.store_url, self._retention.keeps_all
+            self._display.note(self._expected.sentence(self._quota, url, finished, keeps_all))
+
     def _leave(self, reason: str) -> None:
         for number in list(self.record.trials):
             self._ledger.interrupted(number, reason)
@@ -190,7 +212,7 @@ class _Session:
                 )
         keeper.finish()
         if keeper.problem:
-            self._ledger.write("note", text=f"dropped checkpoints not freed: {keeper.problem}")
+            self._ledger.write("note", text=keeper.problem)
         self._ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
 
     def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:

@@ -1,36 +1,157 @@
-"""Frees the bytes of dropped checkpoints while a search runs, and once more at its end."""
+"""Keeps the checkpoints of a running search to its retention and quota, and frees the bytes.
+
+A trial drops its own epochs while it runs. What needs the other trials is done here: what is left
+of a trial that has ended, and what gives way where a quota is full.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Set
 
+from recsearch.display import size
 from recsearch.errors import StoreError
+from recsearch.plan import owner_of
+from recsearch.record import Record, TrialView
 from recsearch.store import Store
+from recsearch.store.holdings import Holdings
+from recsearch.store.retention import NOTHING, Retention, TrialRecords
+from recsearch.store.retention import Record as Judged
 
 EVERY_S = 60.0
 """Time between collections, and for how long a marked pack is left for readers."""
+LITTER = 0.1
+"""Bytes written between two collections, as a part of the quota. They may exceed it by that."""
 
 
 class Housekeeper:
-    """Collects the store now and then. Several searches may share the store: one at a time does.
+    """Drops and collects now and then. Several searches may share the store: one at a time does.
+
+    Args:
+        store: Where the checkpoints are.
+        record: The run, as it grows.
+        retention: What it keeps.
+        run_id: Whose checkpoints these are.
+        quota: Bytes that they may hold; None for any number.
 
     Attributes:
-        problem: why the last collection could not be done, if it could not.
+        problem: What could not be done the last time, if anything.
     """
 
-    def __init__(self, store: Store):
+    def __init__(
+        self, store: Store, record: Record, retention: Retention, run_id: str, quota: int | None
+    ):
         self._store = store
+        self._record = record
+        self._retention = retention
+        self._run_id = run_id
+        self._quota = quota
+        self._holdings = Holdings(store)
+        self._seen: dict[int, tuple[int, str]] = {}
+        self._judged: object = None
+        self._dropped: dict[int, set[int]] = {}
         self._last = time.monotonic()
+        self._collected = self._written()
         self.problem: str | None = None
 
     def tick(self) -> None:
-        """Collect if the last time is long enough ago."""
+        """Drop what retention and quota ask for; collect if the last time is long enough ago.
+
+        Raises:
+            StoreError: the quota is full of what may not be dropped, or the store fails.
+        """
+        self._retain()
+        if not self._fits():
+            raise self._full()
         if time.monotonic() - self._last >= EVERY_S:
             self._collect(EVERY_S)
+        elif self._quota is not None and self._written() - self._collected > LITTER * self._quota:
+            self._collect(0)
 
     def finish(self) -> None:
-        """Collect all that the run has left."""
+        """Drop and collect all that the run has left."""
+        self._retain()
+        self._seen.clear()
+        fits = self._fits()
         self._collect(0)
+        if not fits:
+            self.problem = self._full().message
+
+    def _retain(self) -> None:
+        """Apply the rules for trials that have ended; their own best epochs were kept till now."""
+        ended = sum(trial.finished for trial in self._record.trials.values())
+        best = self._record.best()
+        state = (ended, best and best[1])
+        if state == self._judged:
+            return
+        trials = self._trials()
+        kept = self._retention.keep(trials)
+        for trial in trials:
+            stays, known = kept[trial.number], self._dropped.get(trial.number, set())
+            if trial.ended and not self._retention.training.keep(trial.records) - known <= stays:
+                self._drop(trial.number, {record.epoch for record in trial.records} - stays)
+        self._judged = state
+
+    def _fits(self) -> bool:
+        """Whether the quota suffices, after dropping what may give way."""
+        if self._quota is None:
+            return True
+        for number, trial in self._record.trials.items():
+            state = (len(trial.epochs), trial.state)
+            if self._seen.get(number) != state:
+                self._look(trial)
+                self._seen[number] = state
+        if self._holdings.total <= self._quota:
+            return True
+        for number, epochs in self._retention.expendable(self._trials()):
+            trial = self._record.trials[number]
+            there = self._holdings.epochs(trial.key, owner_of(self._run_id, number))
+            if epochs & there:
+                self._drop(number, epochs & there)
+                self._look(trial)
+            if self._holdings.total <= self._quota:
+                break
+        self._collect(0)
+        return self._holdings.total <= self._quota
+
+    def _full(self) -> StoreError:
+        quota = self._quota or 0
+        why = (
+            "retention all keeps every epoch"
+            if self._retention.keeps_all
+            else "all that is left is the best epoch and what unfinished trials continue from"
+        )
+        return StoreError(
+            f"the checkpoints of this run hold {size(self._holdings.total)}, more than its quota "
+            f"of {size(quota)}, and no more may be dropped: {why}.",
+            hint="Nothing is lost: the same command goes on with a larger --quota, or with none.",
+        )
+
+    def _look(self, trial: TrialView) -> None:
+        owner = owner_of(self._run_id, trial.number)
+        self._holdings.update(trial.key, owner, len(trial.epochs))
+
+    def _drop(self, number: int, epochs: Set[int]) -> None:
+        self._dropped[number] = self._dropped.get(number, set()) | epochs
+        judged = [Judged(epoch, None) for epoch in sorted(epochs)]
+        owner = owner_of(self._run_id, number)
+        self._store.retain(self._record.trials[number].key, NOTHING, judged, owner=owner)
+
+    def _trials(self) -> list[TrialRecords]:
+        name = self._record.objective.name
+        return [
+            TrialRecords(
+                number,
+                tuple(Judged(row.epoch, row.value(name)) for row in trial.epochs),
+                ended=trial.finished,
+                pruned=trial.state == "pruned",
+            )
+            for number, trial in self._record.trials.items()
+        ]
+
+    def _written(self) -> int:
+        trials = self._record.trials.values()
+        return sum(row.stored_bytes for trial in trials for row in trial.epochs)
 
     def _collect(self, grace_s: float) -> None:
         # Another process may be collecting, or a manifest of another run be damaged: neither is
@@ -39,5 +160,6 @@ class Housekeeper:
             self._store.collect(grace_s=grace_s)
             self.problem = None
         except StoreError as err:
-            self.problem = str(err)
+            self.problem = f"dropped checkpoints not freed: {err}"
         self._last = time.monotonic()
+        self._collected = self._written()

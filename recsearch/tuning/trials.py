@@ -121,6 +121,7 @@ def _worker_setup(resolved: Resolved, identity: dict[str, Any], paths: RunPaths)
         objective=parse(search.metric).name,
         metrics=resolved.metrics,
         retention=search.retention,
+        recompute=search.recompute,
         run_id=identity["run_id"],
         run_root=str(paths.root.resolve()),
         store_url=absolute_url(resolved.request.store_url),

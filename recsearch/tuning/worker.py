@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ class WorkerSetup:
     objective: str
     metrics: tuple[str, ...]
     retention: str
+    recompute: bool
     run_id: str
     run_root: str
     store_url: str
@@ -54,6 +55,7 @@ class WorkerSetup:
             objective=self.objective,
             metrics=self.metrics,
             retention=self.retention,
+            recompute=self.recompute,
             run_id=self.run_id,
             about=self.about,
         )
@@ -68,14 +70,15 @@ class TrialWorker(Trainable):
         self._split = split
         self._shared = shared
         self._store: Store | None = None
+        self._epochs: Generator[EpochResult, None, None] | None = None
         self._log = logging.getLogger("recsearch.worker")
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial in the same process."""
+        self._stop()
         self._plan = self._shared.plan(new_config["trial"], new_config["config"], new_config["key"])
         self._epoch = 0
-        self._epochs: Iterator[EpochResult] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
@@ -95,6 +98,8 @@ class TrialWorker(Trainable):
         try:
             result = next(self._epochs)
             self._epoch = result.epoch
+            if result.note:
+                self._log.warning(result.note)
             self._log.info(_line(result, self._plan.objective))
         except StoreError as err:
             return _report(fatal=to_report(err))
@@ -115,11 +120,17 @@ class TrialWorker(Trainable):
 
     def cleanup(self) -> None:
         """Close the store and the logs."""
+        self._stop()
         if self._store is not None:
             self._store.close()
         _close(self._log)
 
-    def _begin(self) -> Iterator[EpochResult]:
+    def _stop(self) -> None:
+        if self._epochs is not None:
+            self._epochs.close()
+            self._epochs = None
+
+    def _begin(self) -> Generator[EpochResult, None, None]:
         _open_logs(self._log, RunPaths(Path(self._shared.run_root)).trial(self._plan.number))
         self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
         if self._store is None:

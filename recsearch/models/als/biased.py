@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsearch.bias import learn_bias
-from recsearch.models.als.model import ALSModel, Solvers
+from recsearch.models.als.model import ALSModel, Solvers, remade_users
 from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, Remade
 from recsearch.models.vocabulary import EntityIds, frozen, need_shape
 from recsearch.state import Part, State
 
@@ -158,6 +158,14 @@ class BiasedMFFamily(Family):
     ) -> BiasedMF:
         """An untrained model; see `Family.create`."""
         return BiasedMF.create(self._ready(config), split, seed)
+
+    def remade(self, config: Mapping[str, Any]) -> Remade:
+        """Users, from items; see `Family.remade`."""
+        return remade_users(config)
+
+    def remake(self, config: Mapping[str, Any], split: Split, source: np.ndarray) -> np.ndarray:
+        """Half an epoch; see `Family.remake`."""
+        return self.create(config, split, 0).users_from(source)
 
     def load(self, config: Mapping[str, Any], state: State) -> BiasedMF:
         """A model for scoring; see `Family.load`."""

@@ -20,11 +20,11 @@ import numpy as np
 import scipy.linalg
 
 from recsearch.errors import RecsearchError, UsageError
-from recsearch.models.als.model import ALSModel, Solvers
+from recsearch.models.als.model import ALSModel, Solvers, remade_users
 from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, Remade
 from recsearch.models.vocabulary import EntityIds, frozen
 from recsearch.state import State
 
@@ -137,6 +137,14 @@ class ImplicitMFFamily(Family):
     ) -> ImplicitMF:
         """An untrained model; see `Family.create`."""
         return ImplicitMF.create(self._ready(config), split, seed)
+
+    def remade(self, config: Mapping[str, Any]) -> Remade:
+        """Users, from items; see `Family.remade`."""
+        return remade_users(config)
+
+    def remake(self, config: Mapping[str, Any], split: Split, source: np.ndarray) -> np.ndarray:
+        """Half an epoch; see `Family.remake`."""
+        return self.create(config, split, 0).users_from(source)
 
     def load(self, config: Mapping[str, Any], state: State) -> ImplicitMF:
         """A model for scoring; see `Family.load`."""

@@ -17,6 +17,7 @@ import numpy as np
 from recsearch.errors import UsageError
 from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
+from recsearch.models.protocol import Remade
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
     from recsearch.data import Interactions
+
+
+def remade_users(config: Mapping[str, Any]) -> Remade:
+    """Users are solved from items: those of the epoch before, or with fold-in of the same one."""
+    back = 1 if config["user_embeddings"] == "prefer" else 0
+    return Remade("users", "user_embeddings", ("model", "item_embeddings"), back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,15 @@ class ALSModel(ABC):
         self._trained_users, self._next_users, self._items = users, None, items
         self.epochs += 1
         return {"deltaQ": change}
+
+    def users_from(self, items: np.ndarray) -> np.ndarray:
+        """The user vectors that solve the training ratings for these item vectors.
+
+        Raises:
+            UsageError: the model was loaded without training ratings.
+        """
+        solver, reg = self._need_solvers().users, self.config["regularization"]["user"]
+        return frozen(self._solve(solver, items, reg))
 
     def state(self) -> State:
         """Parts ``model``, ``biases``, ``users``, ``vocabulary``, ``trainer``; arrays read-only."""
@@ -169,8 +185,7 @@ class ALSModel(ABC):
 
     def _users_from_items(self) -> np.ndarray:
         if self._next_users is None:
-            solver, reg = self._need_solvers().users, self.config["regularization"]["user"]
-            self._next_users = frozen(self._solve(solver, self._items, reg))
+            self._next_users = self.users_from(self._items)
         return self._next_users
 
     def _need_solvers(self) -> Solvers:
