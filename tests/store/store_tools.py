@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from recsearch.state import Part, State
+from recsearch.store import BestAndLast, Record, Store
 from recsearch.store.backend import Backend, Buffer, Entry
 from recsearch.store.layout import Layout
 from recsearch.store.manifest import read_manifest
+from recsearch.store.segment import Segment
 
 KEY = "ab" * 32
 OTHER_KEY = "cd" * 32
@@ -41,6 +43,46 @@ def assert_equal(found: State, expected: State) -> None:
             assert restored.tobytes() == array.tobytes()
 
 
+DTYPES = (
+    *("?", "<i1", "<i2", "<i4", "<i8", "<u1", "<u2", "<u4", "<u8"),
+    *("<f2", "<f4", "<f8", "<U1", "<U7"),
+)
+"""Every dtype that a checkpoint can hold."""
+
+
+def any_bits(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of random bits: of floats also NaNs of any payload, infinities, subnormals, -0.0."""
+    kind = np.dtype(dtype)
+    if kind.kind in "bU":
+        values = rng.integers(0, 2 if kind.kind == "b" else 0x10FFFF, shape)
+        return values.astype(bool) if kind.kind == "b" else _text(values, kind)
+    array = np.frombuffer(rng.bytes(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape)
+    if kind.kind == "f":
+        info = np.finfo(kind)
+        special = [np.nan, np.inf, -np.inf, 0.0, -0.0, info.smallest_subnormal, info.max]
+        array = np.where(rng.random(shape) < 0.2, rng.choice(special, shape).astype(kind), array)
+    return np.array(array)
+
+
+def _text(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    letters = [chr(v if not 0xD800 <= v < 0xE000 else 65) for v in values.reshape(-1).tolist()]
+    return np.array([a * (ord(a) % 3) + "x" for a in letters], dtype).reshape(values.shape)
+
+
+def changed(rng: np.random.Generator, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy with other bits in these rows (or, by chance, the same)."""
+    array = array.copy()
+    if array.nbytes:
+        array[rows] = any_bits(rng, array.dtype.str, (len(rows), *array.shape[1:]))
+    return array
+
+
+def drop(store: Store, *epochs: int, key: str = KEY, owner: str | None = None) -> list[int]:
+    """Have a policy drop exactly these epochs."""
+    judged = [Record(epoch, 0.0) for epoch in (*epochs, 999_999)]
+    return store.retain(key, BestAndLast("min", 0, 1), judged, owner=owner)
+
+
 def names(backend: Backend, prefix: str) -> set[str]:
     return {entry.name for entry in backend.list(prefix)}
 
@@ -58,7 +100,11 @@ def live_packs(backend: Backend) -> set[str]:
 def assert_no_garbage(backend: Backend) -> None:
     packs = names(backend, Layout.PACKS)
     assert packs == live_packs(backend)
-    assert names(backend, Layout.INDEX) == {Layout.index(str(Layout.ulid_of(p))) for p in packs}
+    there = {Layout.ulid_of(pack) for pack in packs}
+    single = {Layout.ulid_of(n) for n in names(backend, Layout.INDEX) if n.endswith(".idx")}
+    segments = (n for n in names(backend, Layout.INDEX) if n.endswith(".seg"))
+    merged = {ulid for name in segments for ulid in Segment.decode(backend.get(name)).packs}
+    assert single <= there <= single | merged
     for prefix in (Layout.TOMBS, Layout.LEASES, Layout.PARTIAL):
         assert names(backend, prefix) == set()
 
@@ -94,9 +140,9 @@ class WrappedBackend:
             self.count += 1
         self._before(number)
 
-    def put_create(self, name: str, chunks: Iterable[Buffer]) -> int:
+    def put_create(self, name: str, chunks: Iterable[Buffer], *, durable: bool = True) -> int:
         self._step(write=True)
-        return self.inner.put_create(name, chunks)
+        return self.inner.put_create(name, chunks, durable=durable)
 
     def get(self, name: str) -> bytes:
         self._step(write=False)
@@ -105,6 +151,10 @@ class WrappedBackend:
     def get_range(self, name: str, start: int, length: int) -> bytes:
         self._step(write=False)
         return self.inner.get_range(name, start, length)
+
+    def read_into(self, name: str, start: int, buffer: memoryview) -> int:
+        self._step(write=False)
+        return self.inner.read_into(name, start, buffer)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         self._step(write=False)
