@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env report test check format bench-search clean
+.PHONY: help env report test check format bench-search bench-store prove-store clean
 
 help: ## list the targets
 	@echo "make search-<algorithm>-<dataset>  run or resume a search, then render its page"
@@ -45,6 +45,9 @@ format: $(READY) ## format the code
 
 bench-search: $(READY) ## ours and LensKit's tuner side by side, equal configurations
 	$(BIN)/python -m benchmarks.bench_lenskit_tuner $(ARGS)
+
+bench-store: $(READY) ## the checkpoint store beside every other tool, with the targets
+	$(BIN)/python -m benchmarks.store $(ARGS)
 
 clean: ## remove the environment and caches; runs, store and reports stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
