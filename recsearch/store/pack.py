@@ -161,6 +161,16 @@ def read_table(backend: Backend, ulid: str) -> list[Blob]:
         FileNotFoundError: there is no such pack.
         ValueError: it is damaged.
     """
+    return parse_table(ulid, read_footer(backend, ulid))
+
+
+def read_footer(backend: Backend, ulid: str) -> bytes:
+    """The bytes of the table at the end of a pack, in the format in which it was written.
+
+    Raises:
+        FileNotFoundError: there is no such pack.
+        ValueError: it is damaged.
+    """
     entry = backend.head(Layout.pack(ulid))
     if entry is None:
         raise FileNotFoundError(Layout.pack(ulid))
@@ -171,13 +181,14 @@ def read_table(backend: Backend, ulid: str) -> list[Blob]:
         raise ValueError("its table is longer than the pack")
     if length + _LENGTH_BYTES > len(tail):
         tail = backend.get_range(entry.name, start, length + _LENGTH_BYTES)
-    refs = parse_table(ulid, tail[-_LENGTH_BYTES - length : -_LENGTH_BYTES])
+    table = tail[-_LENGTH_BYTES - length : -_LENGTH_BYTES]
+    refs = parse_table(ulid, table)
     first, last = refs[0].place.offset, refs[-1]
     if last.place.offset + last.stored != start:
         raise ValueError("its table does not begin where its blobs end")
     if first and backend.get_range(entry.name, 0, first) != _OLD_MAGIC:
         raise ValueError("it does not begin as a pack does")
-    return refs
+    return table
 
 
 def rebuild_index(backend: Backend, ulid: str) -> None:
@@ -186,7 +197,7 @@ def rebuild_index(backend: Backend, ulid: str) -> None:
     Raises:
         ValueError: the pack is damaged.
     """
-    table = encode_table(ulid, read_table(backend, ulid))
+    table = read_footer(backend, ulid)
     backend.delete(Layout.index(ulid))
     backend.put_create(Layout.index(ulid), [table], durable=False)
 

@@ -20,16 +20,13 @@ from recsearch.store.hints import unreadable_leases
 from recsearch.store.layout import Layout, ManifestName, new_ulid
 from recsearch.store.lease import Ownership, pin, pinned_packs
 from recsearch.store.manifest import Chain, Manifest, PartEntry, TensorEntry, read_manifest
-from recsearch.store.pack import Blob, Encoded, Place, write_pack
+from recsearch.store.pack import Encoded, Place, rebuild_index, write_pack
 from recsearch.store.quarantine import set_aside
 from recsearch.store.reader import BlobDamagedError
 from recsearch.store.rewrite import rewrite
 from recsearch.store.salvage import BeyondRepairError, Make, Salvage
 from recsearch.store.survey import Survey
 from recsearch.store.verify import Hit, Neighbours
-
-_LENGTH_BYTES = 8
-"""At the end of a pack, behind its table."""
 
 
 @dataclass(frozen=True)
@@ -227,21 +224,12 @@ class Repair:
             self._backend.delete(name)
             ulid = str(Layout.ulid_of(name))
             if name == Layout.index(ulid) and ulid in survey.tables:
-                with suppress(FileNotFoundError, FileExistsError):  # swept or written since
-                    table = self._table(Layout.pack(ulid), survey.tables[ulid].values())
-                    self._backend.put_create(name, [table], durable=False)
+                with suppress(FileNotFoundError, FileExistsError, ValueError):  # swept since
+                    rebuild_index(self._backend, ulid)
         if any(name.startswith(Layout.CATALOG) for name in hints):
             catalog = Catalog(self._backend)
             catalog.refresh()
             catalog.save()
-
-    def _table(self, pack: str, blobs: Iterable[Blob]) -> bytes:
-        """What follows the blobs of a pack but its length: verbatim, whatever the format."""
-        end = max(blob.place.offset + blob.stored for blob in blobs)
-        entry = self._backend.head(pack)
-        if entry is None:
-            raise FileNotFoundError(pack)
-        return self._backend.get_range(pack, end, entry.size - end)[:-_LENGTH_BYTES]
 
     def _set_aside(self, name: str, owner: Ownership | None) -> None:
         if owner is not None:
