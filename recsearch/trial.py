@@ -82,8 +82,9 @@ def run_trial(
     # Where every epoch stays, each is stored as little more than its difference to the one before.
     codec: Codec = "small" if plan.policy == All() else "auto"
     made = family.remade(plan.config) if _recomputes(plan) else None
-    # Differences to an array that is to go would keep it.
-    whole = (made.part,) if made else ()
+    # A difference keeps what it is over: none where epochs are to go, nor to an array that is.
+    stays: tuple[str, ...] = (made.part,) if made else ()
+    whole = stays if plan.policy == All() else None
     with store.track(codec=codec, after=taken.base, whole=whole) as track:
         del taken
         while True:

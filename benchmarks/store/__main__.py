@@ -16,7 +16,7 @@ import click
 import psutil
 
 from benchmarks.store import report, scale, space
-from benchmarks.store.als import AlsTrace, als_trace
+from benchmarks.store.als import AlsTrace, als_trace, epoch_seconds
 from benchmarks.store.facts import machine
 from benchmarks.store.flips import flips
 from benchmarks.store.measure import Settings, measure
@@ -28,6 +28,8 @@ from benchmarks.store.writers import writers
 
 RESULTS = Path(__file__).parent.parent / "results"
 TABLES = 8
+TIMED_AGAIN = 64
+"""Largest ALS model of which an epoch is timed in every run, to compare saves with."""
 STATES_IN_MEMORY = 5
 """Copies of a state that a strategy may need at once, with the trace's own."""
 
@@ -194,6 +196,8 @@ def _traces(plan: Plan, order: Order, only: str) -> Iterator[Trace]:
 def _als(plan: Plan, size: int) -> AlsTrace:
     print(f"ALS d={size}: training, unless its epochs are kept from an earlier run", flush=True)
     trace = als_trace(size, plan.epochs)
+    if size <= TIMED_AGAIN:
+        trace.epoch_s = epoch_seconds(size)
     if trace.note:
         print(trace.note)
     return trace

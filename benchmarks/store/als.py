@@ -107,6 +107,17 @@ def untrained(size: int, split: Split) -> tuple[Family, Model]:
     return family, family.create(configuration(size), split, SEED)
 
 
+def epoch_seconds(size: int, epochs: int = 3) -> float:
+    """Median seconds of training per epoch, as it is now; the states may be of another day."""
+    _, model = untrained(size, ratings()[0])
+    seconds = []
+    for _ in range(epochs):
+        began = time.perf_counter()
+        model.train_epoch()
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
 def file_name(number: int, name: str) -> str:
     """Where the array of a version is."""
     return f"{number:02d}-{name.replace('/', '.')}.npy"

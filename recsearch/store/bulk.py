@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 _THREADS = 8
-_FEW = 16
+_FEW = 4
 _BATCH = 256
 
 T = TypeVar("T")

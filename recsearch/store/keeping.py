@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError
@@ -12,10 +13,8 @@ from recsearch.store.copying import Copied, copy
 from recsearch.store.layout import ManifestName
 from recsearch.store.manifest import Manifest, read_manifest
 from recsearch.store.pins import all_pins, pin_checkpoint, unpin
-from recsearch.store.reader import (
-    manifest_names,
-)
-from recsearch.store.reading import Reading
+from recsearch.store.reader import manifest_names
+from recsearch.store.reading import RACES, Reading
 from recsearch.store.retention import All, Policy, Record
 from recsearch.store.rewrite import rewrite, without
 
@@ -28,11 +27,15 @@ class Keeping(Reading):
 
     def adopt(self, key: str, epoch: int, info: dict[str, Json]) -> str:
         """Keep a checkpoint of another owner; see `recsearch.store.adopt.adopt`."""
-        return adopt(self._source, self.read(key, epoch), info)
+        return self._with(key, epoch, lambda found: adopt(self._source, found, info))
 
     def pin(self, key: str, epoch: int, name: str, reason: str = "") -> str:
         """Keep a checkpoint, whatever others drop; see :func:`recsearch.store.pins.pin`."""
-        return pin_checkpoint(self, self._source, self.read(key, epoch), name, reason)
+
+        def pin(found: Manifest) -> str:
+            return pin_checkpoint(self, self._source, found, name, reason)
+
+        return self._with(key, epoch, pin)
 
     def unpin(self, name: str) -> Manifest:
         """Drop a pin; see :func:`recsearch.store.pins.unpin`."""
@@ -46,6 +49,13 @@ class Keeping(Reading):
     def drop(self, manifest: Manifest) -> None:
         """Drop one owner's checkpoint, whatever its retention; :meth:`collect` frees the bytes."""
         self._backend.delete(manifest.ref)
+        # It has got another name by now if its blobs were just being moved.
+        for name in manifest_names(self._backend, manifest.key):
+            with suppress(FileNotFoundError, StoreDamagedError):
+                found = read_manifest(self._backend, name)
+                same = (found.epoch, found.created, found.info)
+                if same == (manifest.epoch, manifest.created, manifest.info):
+                    self._backend.delete(name.ref)
 
     def retain(
         self,
@@ -72,9 +82,15 @@ class Keeping(Reading):
         if isinstance(policy, All):
             return []
         drop = {record.epoch for record in records} - policy.keep(records)
-        dropped = set()
-        for name in manifest_names(self._backend, key):
-            if name.epoch in drop and self._may_drop(name, owner):
+        dropped: set[int] = set()
+
+        def found() -> list[ManifestName]:
+            names = (n for n in manifest_names(self._backend, key) if n.epoch in drop)
+            return [name for name in names if self._may_drop(name, owner)]
+
+        # One whose blobs are just being moved may get another name meanwhile.
+        while names := found():
+            for name in names:
                 self._backend.delete(name.ref)
                 dropped.add(name.epoch)
         return sorted(dropped)
@@ -126,10 +142,26 @@ class Keeping(Reading):
         progress: Callable[[Manifest], None] = lambda _: None,
     ) -> Copied:
         """Copy all checkpoints, a trial's or one; see :func:`recsearch.store.copying.copy`."""
-        keys = self.keys() if key is None else [key]
-        names = (n for k in keys for n in manifest_names(self._backend, k))
-        chosen = (n for n in names if epoch in (None, n.epoch))
-        return copy(self._source, other._source, chosen, progress)
+
+        def names() -> Iterator[ManifestName]:
+            seen: set[str] = set()
+            fresh = True
+            while fresh:  # again, for what has got another name because its blobs were moved
+                keys = self.keys() if key is None else [key]
+                listed = (n for k in keys for n in manifest_names(self._backend, k))
+                chosen = [n for n in listed if epoch in (None, n.epoch) and n.ref not in seen]
+                seen |= {name.ref for name in chosen}
+                fresh = bool(chosen)
+                yield from chosen
+
+        return copy(self._source, other._source, names(), progress)
+
+    def _with(self, key: str, epoch: int, action: Callable[[Manifest], str]) -> str:
+        """Do something with a checkpoint; again if its blobs are being moved just then."""
+        for _ in range(RACES - 1):
+            with suppress(CheckpointNotFoundError):
+                return action(self.read(key, epoch))
+        return action(self.read(key, epoch))
 
     def _may_drop(self, name: ManifestName, owner: str | None) -> bool:
         try:

@@ -91,8 +91,12 @@ class LocalBackend:
     def delete(self, name: str) -> None:
         """See :class:`~recsearch.store.backend.Backend`."""
         path = self.root / name
-        with self._errors("delete", path):
-            path.unlink(missing_ok=True)
+        with self._errors("delete", path), suppress(FileNotFoundError):
+            path.unlink()
+            # Else a manifest could come back whose packs are gone: names that were removed may
+            # outlive a crash of the machine in any order.
+            if name.startswith(Layout.CHECKPOINTS):
+                _sync_directory(path.parent)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,7 +173,9 @@ def _copy(
         try:
             blobs = {place: source.blob(place) for place in left}
             found = {tuple(blob.fields()): blob for blob in blobs.values()}
-            copies, size = write_pack(source.backend, ulid, _encoded(source, found.values(), check))
+            copies, size = write_pack(
+                source.backend, ulid, _encoded(source, [*found.values()], check)
+            )
         except BlobDamagedError as error:
             left.remove(error.place)
             continue
@@ -182,10 +184,10 @@ def _copy(
     return 0, {}
 
 
-def _encoded(source: Source, blobs: Iterable[Blob], check: Callable[[], None]) -> Iterator[Encoded]:
-    for b in blobs:
-        check()
-        yield Encoded(b.name, b.raw, b.codec, b.dtype, (source.stored(b),), b.over, b.before)
+def _encoded(source: Source, blobs: Sequence[Blob], check: Callable[[], None]) -> Iterator[Encoded]:
+    # All of a pack may be read ahead: it is not large.
+    for b, data in zip(blobs, in_parallel(source.stored, blobs, check), strict=True):
+        yield Encoded(b.name, b.raw, b.codec, b.dtype, (data,), b.over, b.before)
 
 
 def _rewrite(source: Source, ref: str, places: Mapping[Place, Place]) -> str | None:

@@ -60,7 +60,7 @@ class Memory:
 
     Attributes:
         small: Whether to look for the smallest encoding of what changes.
-        whole: Parts of which no array is stored as a difference.
+        whole: Parts of which no array is stored as a difference; None for all.
         rho: See :class:`~recsearch.store.series.Series`.
         recycle: Takes the bytes of states that are not needed any more.
         series: The tensors.
@@ -70,13 +70,17 @@ class Memory:
     """
 
     small: bool
-    whole: frozenset[str]
+    whole: frozenset[str] | None
     rho: float
     recycle: Callable[[np.ndarray], None]
     series: dict[Tensor, Series]
     hold: Hold | None = None
     lost: bool = False
     behind: int = 0
+
+    def may_differ(self, part: str) -> bool:
+        """Whether arrays of a part may be stored as differences."""
+        return self.whole is not None and part not in self.whole
 
     def release(self) -> None:
         """Give up the last checkpoint."""
@@ -228,7 +232,7 @@ class Saver:
                 entry,
                 dtype,
                 small=memory.small or name[0] in copied.constant,
-                differences=name[0] not in memory.whole,
+                differences=memory.may_differ(name[0]),
                 rho=memory.rho,
                 hasher=self.hash,
                 recycle=memory.recycle,

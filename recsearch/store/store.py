@@ -63,7 +63,7 @@ class Store(Keeping, Upkeep):
         *,
         codec: Codec = "auto",
         rho: float = 1.0,
-        whole: Collection[str] = (),
+        whole: Collection[str] | None = (),
         after: Manifest | None = None,
     ) -> Track:
         """Save the successive states of one trainer, each as what has changed.
@@ -74,11 +74,14 @@ class Store(Keeping, Upkeep):
                 ``fast`` on local disk and ``small`` elsewhere.
             rho: Bytes of row patches to read in restoring, relative to the array's own. Storage
                 grows by (1 + 1/rho) times the changed rows.
-            whole: Parts of which no array is stored as a difference to the state before.
+            whole: Parts of which no array is stored as a difference to the state before, None for
+                all: a difference keeps what it is over, so only for epochs that mostly stay.
             after: The stored checkpoint that the trainer has been restored from; its arrays are
                 read once more to tell the changes. Ignored if it has been dropped since.
         """
-        return self._track(codec, rho, whole=frozenset(whole), after=after)
+        return self._track(
+            codec, rho, whole=None if whole is None else frozenset(whole), after=after
+        )
 
     def stage(self, state: State) -> Staged:
         """Stage a single state; see :meth:`Track.stage`."""
@@ -148,7 +151,7 @@ class Store(Keeping, Upkeep):
         codec: Codec,
         rho: float,
         *,
-        whole: frozenset[str] = frozenset(),
+        whole: frozenset[str] | None = frozenset(),
         once: bool = False,
         after: Manifest | None = None,
     ) -> Track:

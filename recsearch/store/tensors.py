@@ -90,7 +90,7 @@ def flatten(state: Any, where: str) -> Part:
     """A nested state as a part of a checkpoint.
 
     The arrays are named by their path, the keys joined by ``/`` (in a key, ``~`` is written ``~0``
-    and ``/`` is ``~1``, as in JSON pointers, RFC 6901).
+    and ``/`` is ``~1``, as in JSON pointers, RFC 6901; an empty key is ``~2``).
 
     Args:
         state: Mappings, lists, tuples, tensors, numpy arrays and JSON values, nested.
@@ -118,14 +118,17 @@ def unflatten(part: Part) -> Any:
     return state
 
 
+_EMPTY = "~2"
+
+
 def escape(key: str) -> str:
     """A key as one step of a path."""
-    return key.replace("~", "~0").replace("/", "~1")
+    return key.replace("~", "~0").replace("/", "~1") or _EMPTY
 
 
 def unescape(step: str) -> str:
     """The inverse of :func:`escape`."""
-    return step.replace("~1", "/").replace("~0", "~")
+    return "" if step == _EMPTY else step.replace("~1", "/").replace("~0", "~")
 
 
 @dataclass

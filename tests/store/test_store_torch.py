@@ -64,16 +64,17 @@ class Factors(torch.nn.Module):
 class Training:
     """A loop whose every object is made anew with other random numbers."""
 
-    def __init__(self, name: str, seed: int):
+    def __init__(self, name: str, seed: int, device: str = "cpu"):
         torch.manual_seed(seed)
         make, optimizer, scheduler = TRAININGS[name]
-        self.model = make()
+        self.device = device
+        self.model = make().to(device)
         self.optimizer = optimizer(list(self.model.parameters()))
         self.scheduler = scheduler(self.optimizer)
         self.draws = np.random.default_rng(seed)
         self.order = torch.Generator().manual_seed(seed)
         self.shuffle = random.Random(seed)  # noqa: S311 - as users do
-        self.scaler = torch.amp.GradScaler("cpu")
+        self.scaler = torch.amp.GradScaler(device)
 
     def objects(self) -> dict[str, Any]:
         return {
@@ -92,10 +93,12 @@ class Training:
             if isinstance(self.model, Factors):
                 users = torch.from_numpy(self.draws.integers(0, ROWS, 16))
                 items = torch.tensor(self.shuffle.choices(range(ROWS // 2), k=16))
-                loss = (self.model(users, items) - 1).square().mean()
+                loss = (
+                    (self.model(users.to(self.device), items.to(self.device)) - 1).square().mean()
+                )
             else:
                 x = torch.from_numpy(self.draws.normal(size=(16, 6)))
-                x = x[torch.randperm(16, generator=self.order)].to(self.model.last.weight.dtype)
+                x = x[torch.randperm(16, generator=self.order)].to(self.model.last.weight)
                 loss = (self.model(x) + self.shuffle.random()).square().mean()
             self.scaler.scale(loss).backward()
             self.scaler.step(self.optimizer)
@@ -138,16 +141,22 @@ TRAININGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[An
 }
 
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_straight_run_equals_one_resumed_after_any_epoch(store: Store, name: str) -> None:
-    straight = Training(name, 1)
+def test_a_straight_run_equals_one_resumed_after_any_epoch(
+    store: Store, name: str, device: str
+) -> None:
+    straight = Training(name, 1, device)
     with Checkpointer(store, KEY, **straight.objects()) as keeper:
         assert keeper.resume() == 1
         for epoch in range(1, EPOCHS + 1):
             straight.epoch()
             keeper.save(epoch, {"loss": epoch})
     for stopped in range(1, EPOCHS):
-        resumed = Training(name, 100 + stopped)
+        resumed = Training(name, 100 + stopped, device)
         with Checkpointer(store, KEY, **resumed.objects()) as keeper:
             assert keeper.resume(stopped) == stopped + 1
             for epoch in range(stopped + 1, EPOCHS + 1):
