@@ -49,5 +49,8 @@ bench-search: $(READY) ## ours and LensKit's tuner side by side, equal configura
 bench-store: $(READY) ## the checkpoint store beside every other tool, with the targets
 	$(BIN)/python -m benchmarks.store $(ARGS)
 
+prove-store: $(READY) ## break the store in one place at a time: a test must fail for each
+	$(BIN)/python tests/store/mutations.py $(ARGS)
+
 clean: ## remove the environment and caches; runs, store and reports stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -82,7 +82,7 @@ class Catalog:
             tick: Called every few seconds at least.
         """
         self._places = None
-        listed = {entry.name for entry in self._backend.list(Layout.CATALOG)}
+        listed = {e.name for e in self._backend.list(Layout.CATALOG) if _is_catalog(e.name)}
         self._files = {name: refs for name, refs in self._files.items() if name in listed}
         for name in sorted(listed - self._files.keys()):
             self._files[name] = self._load(name)
@@ -256,6 +256,11 @@ def _figures(info: Mapping[str, Json]) -> tuple[float, float, float]:
 
     number = float(value) if isinstance(value, int | float) else math.nan
     return number, total(rows[-1:], "train_s", "eval_s"), total(own, "save_s")
+
+
+def _is_catalog(name: str) -> bool:
+    ulid = Layout.ulid_of(name)
+    return ulid is not None and name == Layout.catalog(ulid)
 
 
 def _within(numbers: np.ndarray, texts: Sequence[str]) -> bool:

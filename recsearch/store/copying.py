@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from recsearch.errors import StoreDamagedError, StoreError
 from recsearch.store.index import BlobIndex
-from recsearch.store.layout import Layout, ManifestName, new_ulid
+from recsearch.store.layout import Layout, ManifestName, new_pack, new_ulid
 from recsearch.store.lease import is_kept, pin
 from recsearch.store.manifest import Manifest, read_manifest
 from recsearch.store.pack import Blob, Encoded, Place, write_pack
@@ -96,7 +96,7 @@ def _copy_held(source: Source, target: Source, index: BlobIndex, manifest: Manif
 
 
 def _copy(source: Source, target: Source, index: BlobIndex, manifest: Manifest) -> Copied:
-    backend, pack = target.backend, new_ulid()
+    backend, pack = target.backend, new_pack()
     blobs = [source.blob(place) for place in sorted(manifest.places)]
     places = {b.place: there for b in blobs if (there := _find(index, b)) is not None}
     lease = pin(backend, {place.pack for place in places.values()} | {pack})

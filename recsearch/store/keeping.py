@@ -52,9 +52,8 @@ class Keeping(Reading):
         # It has got another name by now if its blobs were just being moved.
         for name in manifest_names(self._backend, manifest.key):
             with suppress(FileNotFoundError, StoreDamagedError):
-                found = read_manifest(self._backend, name)
-                same = (found.epoch, found.created, found.info)
-                if same == (manifest.epoch, manifest.created, manifest.info):
+                found = read_manifest(self._backend, name) if name.epoch == manifest.epoch else None
+                if found and (found.created, found.info) == (manifest.created, manifest.info):
                     self._backend.delete(name.ref)
 
     def retain(
@@ -83,16 +82,14 @@ class Keeping(Reading):
             return []
         drop = {record.epoch for record in records} - policy.keep(records)
         dropped: set[int] = set()
-
-        def found() -> list[ManifestName]:
-            names = (n for n in manifest_names(self._backend, key) if n.epoch in drop)
-            return [name for name in names if self._may_drop(name, owner)]
-
-        # One whose blobs are just being moved may get another name meanwhile.
-        while names := found():
+        seen: set[str] = set()
+        # Until there is nothing new: one whose blobs are just being moved gets another name.
+        while names := [n for n in manifest_names(self._backend, key) if n.ref not in seen]:
+            seen |= {name.ref for name in names}
             for name in names:
-                self._backend.delete(name.ref)
-                dropped.add(name.epoch)
+                if name.epoch in drop and self._may_drop(name, owner):
+                    self._backend.delete(name.ref)
+                    dropped.add(name.epoch)
         return sorted(dropped)
 
     def thin(

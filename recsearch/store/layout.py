@@ -15,12 +15,36 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _PACK = re.compile(r"packs/([0-9A-Z]{2})/([0-9A-HJKMNP-TV-Z]{24}\1)\.pack")
 _MANIFEST = re.compile(r"ckpt/[0-9a-f]{2}/([0-9a-f]{64})/([0-9]{6})-([0-9A-HJKMNP-TV-Z]{26})\.man")
 MAX_EPOCH = 999_999
+PACKS_PER_DIRECTORY = 1_000
 
 
 def new_ulid() -> str:
     """A ULID (github.com/ulid/spec): 48 bits of milliseconds and 80 random bits, 26 characters."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
+
+
+class _Directory:
+    """Where this process puts its packs."""
+
+    def __init__(self) -> None:
+        self.pid, self.tail, self.packs = os.getpid(), new_ulid()[-2:], 0
+
+
+_directory = _Directory()
+
+
+def new_pack() -> str:
+    """A ULID for a pack.
+
+    The packs of one process end alike, and so lie in one directory, up to 1,000 of them: to make a
+    new directory durable costs as much as to write a small pack.
+    """
+    global _directory  # noqa: PLW0603 - one per process
+    if _directory.pid != os.getpid() or _directory.packs >= PACKS_PER_DIRECTORY:
+        _directory = _Directory()
+    _directory.packs += 1
+    return new_ulid()[:-2] + _directory.tail
 
 
 def is_ulid(text: object) -> bool:

@@ -11,7 +11,7 @@ from recsearch.errors import StoreDamagedError
 from recsearch.store.bulk import Numbers, in_parallel
 from recsearch.store.catalog import Catalog, unpacked
 from recsearch.store.inventory import Inventory, take_inventory
-from recsearch.store.layout import Layout, new_ulid
+from recsearch.store.layout import Layout, new_pack
 from recsearch.store.lease import pin
 from recsearch.store.manifest import read_manifest
 from recsearch.store.pack import Blob, Encoded, Place, write_pack
@@ -117,7 +117,7 @@ def repack(source: Source, plan: Plan, check: Callable[[], None]) -> tuple[int, 
     written, names = 0, {ref: ref for ref in plan.manifests}
     for start in range(0, len(plan.batches), ROUND):
         places: dict[Place, Place] = {}
-        batches = {new_ulid(): batch for batch in plan.batches[start : start + ROUND]}
+        batches = {new_pack(): batch for batch in plan.batches[start : start + ROUND]}
         lease = pin(source.backend, batches)
         try:
             for ulid, batch in batches.items():

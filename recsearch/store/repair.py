@@ -17,7 +17,7 @@ from recsearch.errors import StoreDamagedError, StoreError
 from recsearch.store.backend import Backend
 from recsearch.store.catalog import Catalog
 from recsearch.store.hints import unreadable_leases
-from recsearch.store.layout import Layout, ManifestName, new_ulid
+from recsearch.store.layout import Layout, ManifestName, new_pack
 from recsearch.store.lease import Ownership, pin, pinned_packs
 from recsearch.store.manifest import Chain, Manifest, PartEntry, TensorEntry, read_manifest
 from recsearch.store.pack import Encoded, Place, rebuild_index, write_pack
@@ -160,7 +160,7 @@ class Repair:
 
     def _write(self, survey: Survey, owner: Ownership) -> int:
         """Write a pack for each whose blobs are needed, then manifests that refer to these."""
-        ulids = {pack: new_ulid() for pack in self._makes}
+        ulids = {pack: new_pack() for pack in self._makes}
         places: dict[Chain, Place] = {}
         written = 0
         lease = pin(self._backend, ulids.values())

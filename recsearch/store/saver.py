@@ -16,7 +16,7 @@ from recsearch.store.backend import Backend
 from recsearch.store.codec import DIFFERENCES, hash_bytes
 from recsearch.store.draft import Draft, Rows, Wanted, Whole
 from recsearch.store.index import BlobIndex
-from recsearch.store.layout import Layout, new_ulid
+from recsearch.store.layout import Layout, new_pack
 from recsearch.store.lease import Hold, Lease, pin
 from recsearch.store.manifest import PartEntry, TensorEntry
 from recsearch.store.pack import Blob, Encoded, Place, write_pack
@@ -175,7 +175,7 @@ class Saver:
         drafts = {name: self._advance(memory, copied, name) for name in copied.given}
         wanted = {(w.name, w.patch): w for draft in drafts.values() for w in draft.wanted}
         self._index.refresh()
-        packs = {True: new_ulid(), False: new_ulid()}
+        packs = {True: new_pack(), False: new_pack()}
         stays = {place.pack for draft in drafts.values() for place in draft.places}
         lease, found = self._pin(wanted, stays, set(packs.values()))
         try:
@@ -207,7 +207,7 @@ class Saver:
         due = {name: draft for name, draft in drafts.items() if draft is not None}
         if not due:
             return
-        pack = new_ulid()
+        pack = new_pack()
         wanted = {(w.name, w.patch): w for draft in due.values() for w in draft.wanted}
         hold = Hold(self._backend, pin(self._backend, memory.hold.lease.packs | {pack}))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,11 +134,13 @@ class WrappedBackend:
         self.count = 0
         self._before = before
         self._reads = reads
+        self._lock = threading.Lock()
 
     def _step(self, *, write: bool) -> None:
-        number = self.count
-        if write or self._reads:
-            self.count += 1
+        with self._lock:
+            number = self.count
+            if write or self._reads:
+                self.count += 1
         self._before(number)
 
     def put_create(self, name: str, chunks: Iterable[Buffer], *, durable: bool = True) -> int:

@@ -1,86 +1,64 @@
-"""A process may die between any two operations: what was acknowledged stays, garbage goes."""
+"""A process or a machine may die at any moment: what was acknowledged stays, garbage goes."""
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from crash_tools import Disk, Story, clean_up, in_memory, small_blocks, told
 from store_tools import (
     KEY,
-    OTHER_KEY,
     CrashError,
+    WrappedBackend,
     assert_equal,
     assert_no_garbage,
     crashing,
-    later,
     make_state,
 )
 
-from recsearch.errors import StoreDamagedError
-from recsearch.store import BestAndLast, Record, Store, lease
-from recsearch.store.backend import Backend
+from recsearch.errors import StoreDamagedError, StoreError
+from recsearch.store import Store
+from recsearch.store.codec import DELTA, EXTRAPOLATED
 from recsearch.store.local import LocalBackend
 from recsearch.store.memory import MemoryBackend
-
-DAY = 2 * 24 * 3600.0
-
-
-class Story:
-    """A fixed sequence of saves, a retention and two collections, and what was acknowledged."""
-
-    def __init__(self) -> None:
-        self.acknowledged: set[tuple[str, int]] = set()
-        self.given_up: set[tuple[str, int]] = set()
-
-    def play(self, backend: Backend) -> None:
-        store = Store.on(backend)
-        try:
-            self._play(store)
-        finally:
-            if store._saver is not None:
-                store._saver.close()
-
-    def _play(self, store: Store) -> None:
-        for epoch in (1, 2, 3):
-            self._save(store, KEY, epoch)
-        self.given_up = {(KEY, 1)}
-        store.retain(KEY, BestAndLast("min"), [Record(e, -e) for e in (1, 2)])
-        store.collect(grace_s=0)
-        self._save(store, OTHER_KEY, 1)
-        self._save(store, KEY, 3)
-        self.given_up = {(KEY, 1), (KEY, 2)}
-        store.retain(KEY, BestAndLast("min", 0, 1), [Record(e, -e) for e in (1, 2, 3)])
-        store.collect(grace_s=0)
-
-    def _save(self, store: Store, key: str, epoch: int) -> None:
-        store.save(key, epoch, make_state(epoch), {"epoch": epoch})
-        self.acknowledged.add((key, epoch))
-
-    def check(self, backend: Backend) -> None:
-        """All that was acknowledged restores, and so does all that is visible."""
-        store = Store.on(backend)
-        keys = store.keys()
-        there = {(key, epoch) for key in keys for epoch in store.epochs(key)}
-        assert self.acknowledged - self.given_up <= there
-        for key, epoch in there:
-            assert_equal(store.restore(key, epoch), make_state(epoch))
-            assert store.read(key, epoch).info == {"epoch": epoch}
-        assert store.verify().problems == ()
+from recsearch.store.patch import ROWS, ROWS_DELTA
 
 
-def clean_up(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next collection, once the dead process's leases are over."""
-    with monkeypatch.context() as patch:
-        patch.setattr(lease, "time", later(DAY))
-        Store.on(backend).collect(grace_s=0)
-        Store.on(backend).collect(grace_s=0)
+@pytest.fixture(autouse=True)
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch)
+
+
+def test_the_story_has_all_that_can_be_interrupted() -> None:
+    backend, story = MemoryBackend(), Story()
+    seen: set[str] = set()
+    collect = Store.collect
+
+    def collecting(self: Store, **kwargs: Any) -> Any:
+        for key in self.keys():
+            for epoch in self.epochs(key):
+                places = self.read(key, epoch).places
+                seen.update(self._source.blob(place).codec for place in places)
+        done = collect(self, **kwargs)
+        seen.update(name for name in ("swept", "repacked") if getattr(done, name))
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "collect", collecting)
+        story.play(backend)
+    assert {DELTA, EXTRAPOLATED, ROWS, "swept", "repacked"} <= seen
+    assert ROWS_DELTA not in seen
+    story.check(backend)
+    assert_no_garbage(backend)
 
 
 def test_crash_after_every_operation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,110 +73,227 @@ def test_crash_after_every_operation(monkeypatch: pytest.MonkeyPatch) -> None:
             assert_no_garbage(inner)
         else:
             break
-    assert after > 25
+    assert after > 100
     story.check(inner)
     assert_no_garbage(inner)
 
 
-@pytest.fixture
-def system_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Arm a crash at the n-th system call that changes the disk; a file not synced is torn."""
-    state: dict[str, Any] = {"left": None}
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Disk, list[tuple[int, Story]]]:
+    """A story on a real disk, and what was promised after how many system calls."""
+    disk = Disk(tmp_path_factory.mktemp("disk") / "store")
+    promises: list[tuple[int, Story]] = [(0, Story())]
 
-    def step() -> bool:
-        if state["left"] is None:
-            return False
-        state["left"] -= 1
-        return bool(state["left"] < 0)
+    class Told(Story):
+        def _try(self, action: Callable[[], object]) -> None:
+            self._promise()  # what is given up counts from before
+            super()._try(action)
 
-    def wrap(name: str) -> None:
-        call = getattr(os, name)
+        def _save(self, *args: Any) -> None:
+            super()._save(*args)
+            self._promise()
 
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            if step():
-                if name == "fsync" and not os.path.isdir(f"/proc/self/fd/{args[0]}"):  # noqa: PTH112
-                    os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
-                raise CrashError
-            return call(*args, **kwargs)
+        def _promise(self) -> None:
+            now = Story()
+            now.acknowledged, now.given_up = set(self.acknowledged), set(self.given_up)
+            promises.append((len(disk.log), now))
 
-        monkeypatch.setattr(os, name, wrapped)
-
-    for name in ("fsync", "link", "unlink", "mkdir"):
-        wrap(name)
-
-    def arm(after: int) -> None:
-        state["left"] = after
-
-    yield arm
-    state["left"] = None
+    with pytest.MonkeyPatch.context() as patch:
+        small_blocks(patch)
+        disk.record(patch)
+        Told().play(LocalBackend(disk.root))
+    return disk, promises
 
 
-def test_crash_at_every_system_call(
-    tmp_path: Path, system_calls: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Every third call of the whole story, and every call of its first save.
-    crashed = 0
-    for after in [*range(40), *range(40, 10_000, 3)]:
-        root = tmp_path / str(after)
-        story = Story()
-        system_calls(after)
-        try:
-            story.play(LocalBackend(root))
-        except CrashError:
-            crashed += 1
-            system_calls(10**9)
-            story.check(LocalBackend(root))
-            for partial in (root / "tmp").iterdir():
-                os.utime(partial, (0, 0))
-            clean_up(LocalBackend(root), monkeypatch)
-            story.check(LocalBackend(root))
-            assert_no_garbage(LocalBackend(root))
-        else:
-            break
-    assert crashed > 50
+def promised(promises: list[tuple[int, Story]], moment: int) -> Story:
+    """What has been acknowledged by then, and what has been begun to be dropped at all."""
+    story = [story for made, story in promises if made <= moment][-1]
+    begun = [story for made, story in promises if made >= moment]
+    story.given_up |= begun[0].given_up if begun else set()
+    return story
+
+
+def test_crash_at_every_system_call(lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is killed; what it has done is done."""
+    disk, promises = lived
+    assert len(disk.log) > 250
+    for moment in range(len(disk.log) + 1):
+        story, backend = promised(promises, moment), in_memory(disk.killed(moment))
+        story.check(backend)
+        if moment % 3 == 0 or disk.log[moment - 1][0] == "link":
+            clean_up(backend, monkeypatch)
+            story.check(backend)
+            assert_no_garbage(backend)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_power_lost_at_every_system_call(lived, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """The machine dies: what was not synced is there, or is not, or is torn; each as it pleases."""
+    disk, promises = lived
+    rng = random.Random(seed)  # noqa: S311
+    chances = {0: lambda: False, 1: lambda: rng.random() < 0.5, 2: lambda: rng.random() < 0.9}
+    for moment in range(len(disk.log) + 1):
+        story = promised(promises, moment)
+        backend = in_memory(disk.lost_power(moment, chances[seed]))
+        story.check(backend, hints=False)
+        if moment % 5 == seed:
+            clean_up(backend, monkeypatch)
+            story.check(backend, hints=False)
+            with Store.on(backend) as store:
+                store.repair()
+            story.check(backend)
+            assert_no_garbage(backend)
 
 
 CHILD = """
 import sys
 import numpy as np
 from recsearch.state import Part
-from recsearch.store import BestAndLast, Record, Store
-store = Store.open(sys.argv[1])
-epoch = max(store.epochs("ab" * 32), default=0)
+from recsearch.store import BestAndLast, Record, Store, manifest, series
+manifest.BLOCK_BYTES, series.MAX_PATCHES = 2048, 3
+key, (root, kind) = "ab" * 32, sys.argv[1:]
+store = Store.open(root)
+epoch = max(store.epochs(key), default=0)
+track = store.track(codec=kind, after=store.read(key, epoch) if epoch else None)
+
+def table(epoch):
+    array = np.random.default_rng(1).normal(size=(300, 16))
+    for number in range(1, epoch + 1):
+        array[[number % 300, number * 37 % 300]] += number
+    return array
+
 while True:
     epoch += 1
-    array = np.random.default_rng(epoch).normal(size=(300, 16))
-    store.save("ab" * 32, epoch, {"m": Part({"x": array, "same": np.arange(9.0)})}, {"e": epoch})
-    print(epoch, flush=True)
+    state = {"m": Part({"x": table(epoch), "same": np.arange(9.0)})}
+    store.save(key, epoch, state, {"e": epoch}, track=track)
+    print("saved", epoch, flush=True)
+    if epoch % 4 == 0:
+        print("dropping", epoch - 5, flush=True)
+        store.retain(key, BestAndLast("min", 0, 5), [Record(e, None) for e in range(1, epoch + 1)])
+    if epoch % 7 == 0 and sys.argv[2] == "small":
+        store.collect(grace_s=0, max_waste=0)
+        print("collected", epoch, flush=True)
 """
 
 
-def test_killed_while_saving(tmp_path: Path) -> None:
-    acknowledged: set[int] = set()
-    for kill in range(4):
+@pytest.mark.parametrize("kind", ["fast", "small"])
+def test_killed_while_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """With SIGKILL, at any moment of saving, dropping and collecting, and continued each time."""
+    root = tmp_path / "store"
+    last, dropping, collected = 0, 0, 0
+    rng = random.Random(kind)  # noqa: S311
+    for _ in range(6):
+        if kind == "small" and root.exists():
+            clean_up(LocalBackend(root), monkeypatch)
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path / "store")], stdout=subprocess.PIPE
+            [sys.executable, "-c", CHILD, str(root), kind], stdout=subprocess.PIPE, text=True
         )
         assert child.stdout is not None
-        acknowledged.add(int(child.stdout.readline()))
-        time.sleep(0.01 + 0.037 * kill)
+        lines = [child.stdout.readline()]
+        time.sleep(rng.random() / 4)
         child.kill()
-        acknowledged |= {
-            int(line)
-            for line in child.stdout.read().splitlines(keepends=True)
-            if line.endswith(b"\n")
-        }
+        lines += child.stdout.readlines()
         child.wait()
         child.stdout.close()
-    with Store.open(tmp_path / "store") as store:
-        epochs = store.epochs(KEY)
-        assert acknowledged <= set(epochs)
-        assert epochs == list(range(1, len(epochs) + 1))
-        for epoch in epochs:
-            found = store.restore(KEY, epoch)["m"].tensors["x"]
-            expected = np.random.default_rng(epoch).normal(size=(300, 16))
-            assert found.tobytes() == expected.tobytes()
-        assert store.verify().problems == ()
+        for verb, number in (line.split() for line in lines if line.endswith("\n")):
+            last = int(number) if verb == "saved" else last
+            dropping = int(number) if verb == "dropping" else dropping
+            collected += verb == "collected"
+        with Store.open(root) as store:
+            epochs = store.epochs(KEY)
+            assert set(range(max(dropping, 0) + 1, last + 1)) <= set(epochs)
+            assert max(epochs) <= last + 1
+            array = np.random.default_rng(1).normal(size=(300, 16))
+            for epoch in range(1, max(epochs) + 1):
+                array[[epoch % 300, epoch * 37 % 300]] += epoch
+                if epoch in epochs:
+                    found = store.restore(KEY, epoch)["m"].tensors["x"]
+                    assert found.tobytes() == array.tobytes()
+            assert store.verify().problems == ()
+    assert last > 10
+    for partial in (root / "tmp").iterdir():
+        os.utime(partial, (0, 0))
+    clean_up(LocalBackend(root), monkeypatch)
+    assert_no_garbage(LocalBackend(root))
+
+
+def test_a_medium_that_is_full_for_a_while_at_every_write() -> None:
+    """Each action that fails says so, is tried again, and the story goes on as if nothing was."""
+    failed, lasting = 0, 2
+    for full in range(10_000):
+        inner, story = MemoryBackend(), Story()
+        story.retries = lasting + 1
+        Store.on(inner).close()
+
+        def before(number: int, full: int = full) -> None:
+            if full <= number < full + lasting:
+                raise StoreError("cannot write: No space left on device")
+
+        backend = Writes(inner, before)
+        story.play(backend)
+        failed += story.failures
+        story.check(inner)
+        if full >= backend.count:
+            break
+        for _ in range(2):
+            Store.on(inner).collect(grace_s=0)
+        story.check(inner)
+        assert_no_garbage(inner)
+    assert full > 60
+    assert failed > full / 2, "what is written behind a checkpoint may fail unnoticed"
+
+
+class Writes(WrappedBackend):
+    """Counts what creates files."""
+
+    def _step(self, *, write: bool) -> None:
+        pass
+
+    def put_create(self, name: str, chunks: Any, *, durable: bool = True) -> int:
+        super()._step(write=True)
+        return self.inner.put_create(name, chunks, durable=durable)
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "mkdir"])
+def test_a_disk_that_is_full_at_every_system_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The error names file and cause; the state is saved by trying once more."""
+    real = getattr(os, call)
+    for full in range(10_000):
+        root, calls, failures = tmp_path / str(full), 0, 0
+
+        def failing(*args: Any, full: int = full, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == full + 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args, **kwargs)
+
+        with Store.open(root) as store, store.track() as track:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, failing)
+                for epoch in range(1, 5):
+                    for _ in range(3):
+                        try:
+                            store.save(KEY, epoch, told("b", epoch), {}, track=track)
+                            break
+                        except StoreError as error:
+                            failures += 1
+                            assert str(root) in error.message
+                            assert "No space left" in error.message
+                            assert error.hint is not None
+                store._saver._thread.submit(int).result()
+            for epoch in range(1, 5):
+                assert_equal(store.restore(KEY, epoch), told("b", epoch))
+        with Store.open(root) as store:
+            store.collect(grace_s=0)
+            assert store.verify().problems == ()
+            assert_no_garbage(store._backend)
+        assert failures <= 1
+        if calls <= full:
+            break
+    assert full >= {"fsync": 20, "link": 15, "mkdir": 5}[call]
 
 
 def test_a_dead_writers_lease_protects_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:

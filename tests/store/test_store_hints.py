@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from store_tools import WrappedBackend, make_state, names
+from hypothesis import given
+from hypothesis import strategies as st
+from store_tools import WrappedBackend, drop, make_state, names
 
+from recsearch.errors import StoreError
 from recsearch.state import Part
-from recsearch.store import Store, catalog, collect
+from recsearch.store import Store, catalog, collect, index
 from recsearch.store.backend import Backend
+from recsearch.store.bulk import outgrown
+from recsearch.store.index import BlobIndex
 from recsearch.store.layout import Layout
 from recsearch.store.memory import MemoryBackend
 from recsearch.store.segment import Segment
+from recsearch.store.wire import from_json
 
 
 def key(number: int) -> str:
@@ -156,3 +163,142 @@ def test_a_lost_index_is_written_anew_for_all_packs(backend: Backend) -> None:
         assert store.collect(grace_s=0).indexes_rebuilt == len(names(backend, Layout.PACKS))
     (name,) = names(backend, Layout.INDEX)
     assert len(Segment.decode(backend.get(name)).packs) == len(names(backend, Layout.PACKS))
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60))
+def test_there_are_few_files_and_no_entry_is_written_often(batches: list[int]) -> None:
+    files: dict[str, list[int]] = {}
+    written: Counter[int] = Counter()
+    count = 0
+    for number, size in enumerate(batches):
+        fresh = list(range(count, count + size))
+        count += size
+        merged = outgrown({name: len(entries) for name, entries in files.items()}, len(fresh))
+        for name in merged:
+            fresh += files.pop(name)
+        files[str(number)] = fresh
+        written.update(fresh)
+        assert sorted(entry for entries in files.values() for entry in entries) == list(
+            range(count)
+        )
+        assert len(files) <= 1 + math.log2(count)
+    assert max(written.values()) <= 2 + math.log2(count)
+
+
+def test_the_newest_copy_that_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "MAX_INDEX_FILES", 0)
+    monkeypatch.setattr(index, "REFRESH_S", 0.0)
+    backend = MemoryBackend()
+    copies = []
+    for number in range(3):
+        with Store.on(backend) as store:
+            monkeypatch.setattr(store._writer()._index, "_read", math.inf)  # it knows of none
+            store.save(key(number), 1, {"m": Part({"x": np.arange(999.0)})}, {})
+            copies += store.read(key(number), 1).packs
+            if number != 1:
+                store.collect(grace_s=0)  # two segments: {0}, {1, 2}
+    known = BlobIndex(backend)
+    name = Store.on(backend)._source.tables.of(copies[0])[0].name
+    for expected in sorted(copies, reverse=True):
+        known.refresh()
+        (blob,) = known.find(name, 999 * 8, patch=False) or ()
+        assert blob.place.pack == expected
+        backend.delete(Layout.pack(expected))
+        known = BlobIndex(backend)
+    known.refresh()
+    assert known.find(name, 999 * 8, patch=False) is None
+
+
+def test_what_has_been_merged_is_remembered_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "REFRESH_S", 0.0)
+    with Store.on(backend) as store:
+        known = store._writer()._index
+        for number in range(200, 206):
+            store.save(key(number), 1, make_state(number), {})
+        assert len(known._blobs) > 6
+        store.collect(grace_s=0)
+        store.save(key(300), 1, make_state(300), {})
+        assert len(known._packs) == 1
+        again = store.save(key(301), 1, make_state(203), {})
+        assert again.stored_bytes == store.read(key(301), 1).size
+
+
+def test_a_collector_is_asked_to_go_on_while_it_reads_manifests(backend: Backend) -> None:
+    for name in names(backend, Layout.CATALOG):
+        backend.delete(name)
+    asked = []
+    known = catalog.Catalog(backend)
+    known.refresh(lambda: asked.append(len(known.rows)))
+    assert asked
+    assert len(known.rows) == 40
+
+    def stop() -> None:
+        raise StoreError("suspended")
+
+    with pytest.raises(StoreError, match="suspended"):
+        catalog.Catalog(backend).refresh(stop)
+
+
+def test_a_process_that_runs_for_long_forgets_packs_that_are_gone(backend: Backend) -> None:
+    with Store.on(backend) as store:
+        state = {}
+        for epoch in range(1, 200):
+            state[epoch] = np.random.default_rng(epoch).normal(size=3)
+            store.save(key(99), epoch, {"m": Part({"x": state[epoch]})}, info(99))
+            store.collect(grace_s=0)
+            if epoch > 2:
+                drop(store, epoch - 2, key=key(99))
+        store.collect(grace_s=0)
+        known = store._catalog
+        assert len(known.packs) < 150
+        assert {known.packs[n] for row in known.rows.values() for n in row.places[:, 0]} == {
+            Layout.ulid_of(name) for name in names(backend, Layout.PACKS)
+        }
+        assert store.du() == Store.on(backend).du()
+        assert store.restore(key(99), 199)["m"].tensors["x"].tobytes() == state[199].tobytes()
+
+
+def test_figures_come_back_from_a_catalog(backend: Backend) -> None:
+    row = {"run": "r", "trial": 1, "train_s": 3.0, "eval_s": 1.0}
+    about = {
+        "owner": "r/1",
+        "run": "r",
+        "trial": 1,
+        "search": {"name": "als-ml1m"},
+        "objective": "rmse",
+        "metrics": {"rmse": 0.5},
+        "history": [row | {"save_s": 0.5}, row | {"save_s": 0.25, "trial": 2}, row],
+    }
+    with Store.on(backend) as store:
+        store.save(key(99), 3, make_state(1), about)
+        for number in range(100, 104):
+            store.save(key(number), 1, make_state(number), {})
+        store.collect(grace_s=0)
+        ref = store.read(key(99), 3).ref
+    fresh = catalog.Catalog(backend)
+    fresh.refresh()
+    found = fresh.rows[ref]
+    assert (found.value, found.seconds, found.save_seconds) == (0.5, 4.0, 0.5)
+    assert from_json(found.label) == {
+        "owner": "r/1",
+        "run": "r",
+        "trial": "1",
+        "search": "als-ml1m",
+        "objective": "rmse",
+    }
+    others = [row.value for name, row in fresh.rows.items() if name != ref]
+    assert all(map(math.isnan, others))
+
+
+def test_foreign_files_beside_hints_stay(backend: Backend) -> None:
+    foreign = ["index/notes.txt", "index/01ARZ3NDEKTSV4RRFFQ69G5FAV.txt", "catalog/README"]
+    for name in foreign:
+        backend.put_create(name, [b"mine"])
+    with Store.on(backend) as store:
+        for number in range(100, 110):
+            store.save(key(number), 1, make_state(number), info(number))
+        store.collect(grace_s=0)
+        store.collect(grace_s=0)
+    assert [backend.get(name) for name in foreign] == [b"mine"] * 3

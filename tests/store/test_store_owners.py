@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from store_tools import KEY, assert_equal, assert_no_garbage, make_state, names
+from store_tools import (
+    KEY,
+    WrappedBackend,
+    assert_equal,
+    assert_no_garbage,
+    make_state,
+    names,
+)
 
-from recsearch.errors import CheckpointNotFoundError
+from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, StoreError
 from recsearch.state import Part
 from recsearch.store import BestAndLast, Record, Store
 from recsearch.store.layout import Layout
 from recsearch.store.memory import MemoryBackend
+from recsearch.store.reader import Source
 
 LAST = BestAndLast("min", 0, 1)
 
@@ -43,8 +52,8 @@ def test_a_constant_part_is_stored_once_for_all_trials() -> None:
     assert len(names(backend, Layout.PACKS)) == 6
 
 
-def drop_as(store: Store, owner: str) -> list[int]:
-    return store.retain(KEY, LAST, [Record(1, 1.0), Record(9, 1.0)], owner=owner)
+def drop_as(store: Store, owner: str, epoch: int = 1) -> list[int]:
+    return store.retain(KEY, LAST, [Record(epoch, 1.0), Record(9, 1.0)], owner=owner)
 
 
 def test_an_adopted_checkpoint_outlives_its_first_owner() -> None:
@@ -81,6 +90,63 @@ def test_equal_saves_of_two_owners_are_kept_by_both() -> None:
             store.save(KEY, 1, make_state(1), {"owner": owner})
         assert drop_as(store, "a") == [1]
         assert_equal(store.restore(KEY, 1), make_state(1))
+
+
+def table_of(epoch: int) -> dict[str, Part]:
+    table = np.arange(800.0).reshape(100, 8)
+    table[epoch] = -epoch
+    return {"m": Part({"table": table})}
+
+
+def saved_as_patches(backend: MemoryBackend, epochs: int = 3) -> Store:
+    store = Store.on(backend)
+    with store.track() as track:
+        for epoch in range(1, epochs + 1):
+            store.save(KEY, epoch, table_of(epoch), {"owner": "a"}, track=track)
+    assert store.read(KEY, epochs).parts["m"].tensors["table"].patches
+    return store
+
+
+def test_equal_states_are_equal_however_they_are_stored() -> None:
+    """One has patches and no hash, the other one is whole: they are read and compared."""
+    backend = MemoryBackend()
+    with saved_as_patches(backend) as store:
+        with pytest.raises(StoreError, match="another content"):
+            store.save(KEY, 3, table_of(4), {"owner": "b"})
+        assert store.save(KEY, 3, table_of(3), {"owner": "a"}).ref == store.read(KEY, 3).ref
+        store.save(KEY, 3, table_of(3), {"owner": "b"})
+        assert drop_as(store, "a", 3) == [3]
+        assert_equal(store.restore(KEY, 3), table_of(3))
+        with pytest.raises(StoreError, match="another content"), store.track() as track:
+            store.save(KEY, 8, table_of(7), {}, track=track)
+            store.save(KEY, 3, table_of(8), {}, track=track)
+
+
+@pytest.mark.parametrize("collected", [True, False])
+def test_a_state_that_cannot_be_compared_is_not_replaced(collected: bool) -> None:
+    """Its patches are gone while they are compared, with their checkpoint or without."""
+    backend = MemoryBackend()
+    with saved_as_patches(backend) as store:
+        (patch,) = {p.pack for p in store.read(KEY, 3).parts["m"].tensors["table"].patches[1:]}
+        staged = store.stage(table_of(3))
+        written = staged._future.result()
+        assert written.parts["m"].tensors["table"].hash
+
+        def before(number: int) -> None:
+            if backend.head(Layout.pack(patch)) is not None and written:
+                backend.delete(Layout.pack(patch))
+                if collected:
+                    backend.delete(store.read(KEY, 3).ref)
+
+        staged._source = Source(WrappedBackend(backend, before))
+        if collected:
+            staged.commit(KEY, 3, {"owner": "b"})
+            assert_equal(store.restore(KEY, 3), table_of(3))
+        else:
+            with pytest.raises(StoreDamagedError, match="no such pack"):
+                staged.commit(KEY, 3, {"owner": "b"})
+            assert [m.info["owner"] for m in store.manifests(KEY) if m.epoch == 3] == ["a"]
+        staged.abandon()
 
 
 def test_what_is_not_there_cannot_be_adopted() -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import crash_tools
 import numpy as np
 import pytest
+import race_driver
 from store_tools import (
     KEY,
     OTHER_KEY,
     WrappedBackend,
     assert_equal,
     assert_no_garbage,
+    drop,
     make_state,
 )
 
@@ -227,59 +228,131 @@ def test_a_reader_of_a_dropped_checkpoint_is_told_so(writable: bool) -> None:
     assert told == {"not there", "read"} | halfway
 
 
-WRITER = """
-import sys
-import numpy as np
-from recsearch.state import Part
-from recsearch.store import BestAndLast, Record, Store, index
-index.REFRESH_S = 0.0
-store, key = Store.open(sys.argv[1]), sys.argv[2]
-for epoch in range(1, 61):
-    shared = np.random.default_rng(epoch // 2 % 3).normal(size=200)
-    own = np.random.default_rng([int(key[:2], 16), epoch]).normal(size=50)
-    store.save(key, epoch, {"m": Part({"shared": shared, "own": own})}, {})
-    store.retain(key, BestAndLast("min", 0, 2), [Record(e, None) for e in range(1, epoch + 1)])
-"""
-
-COLLECTOR = """
-import sys
-from recsearch.errors import StoreDamagedError
-from recsearch.store import Store
-store = Store.open(sys.argv[1])
-print("ready", flush=True)
-swept = 0
-while not sys.argv[2] in __import__("os").listdir(sys.argv[3]):
-    swept += store.collect(grace_s=0).swept_packs
-print(swept)
-"""
+def line(step: int) -> dict[str, Part]:
+    points = (1 + np.arange(400.0) / 2**20 + step * np.arange(400.0) / 2**23).astype("<f4")
+    return {"m": Part({"points": points.reshape(50, 8)}), "n": Part({"same": np.arange(90)})}
 
 
-def test_two_processes_write_while_one_collects(tmp_path: Path) -> None:
-    root, signal = tmp_path / "store", tmp_path / "signal"
-    signal.mkdir()
-    Store.open(root).close()
-    collector = subprocess.Popen(
-        [sys.executable, "-c", COLLECTOR, str(root), "stop", str(signal)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(root), key]) for key in (KEY, OTHER_KEY)
-    ]
-    assert [writer.wait() for writer in writers] == [0, 0]
-    (signal / "stop").touch()
-    out, _ = collector.communicate()
-    assert collector.returncode == 0
-    assert int(out.split()[1]) > 0
-    with Store.open(root) as store:
-        for key in (KEY, OTHER_KEY):
-            assert store.epochs(key) == [59, 60]
-            for epoch in (59, 60):
-                tensors = store.restore(key, epoch)["m"].tensors
-                shared = np.random.default_rng(epoch // 2 % 3).normal(size=200)
-                own = np.random.default_rng([int(key[:2], 16), epoch]).normal(size=50)
-                assert tensors["shared"].tobytes() == shared.tobytes()
-                assert tensors["own"].tobytes() == own.tobytes()
-        store.collect(grace_s=0)
+def sparse(step: int) -> dict[str, Part]:
+    table = np.zeros((50, 8))
+    for number in range(1, step + 1):
+        table[[number % 50, 7 * number % 50]] = number
+    return {"m": Part({"table": table}), "n": Part({"same": np.arange(90)})}
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_collection_between_any_two_operations_of_a_track(
+    monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    """All that the third checkpoint refers to is dropped and collected while it is written."""
+    crash_tools.small_blocks(monkeypatch)
+    state_of = line if small else sparse
+    for moment in range(200):
+        inner = MemoryBackend()
+        due: list[int] = []
+
+        def before(number: int, inner: MemoryBackend = inner, due: list[int] = due) -> None:
+            if due and number >= due[0]:
+                due.clear()
+                with Store.on(inner) as other:
+                    drop(other, 1, 2)
+                    other.collect(grace_s=0, max_waste=0.0)
+                    other.collect(grace_s=0, max_waste=0.0)
+
+        backend = WrappedBackend(inner, before)
+        with Store.on(backend) as store:
+            track = store.track(codec="small" if small else "fast")
+            for epoch in (1, 2):
+                store.save(KEY, epoch, state_of(epoch), {}, track=track)
+            store._saver._thread.submit(int).result()
+            due.append(backend.count + moment)
+            for epoch in (3, 4):
+                store.save(KEY, epoch, state_of(epoch), {}, track=track)
+                store._saver._thread.submit(int).result()
+            fired = not due
+            due.clear()
+            track.close()
+        with Store.on(inner) as reader:
+            for _ in range(2):
+                for epoch in (3, 4):
+                    assert_equal(reader.restore(KEY, epoch), state_of(epoch))
+                reader.collect(grace_s=0, max_waste=0.0)
+            assert reader.verify().problems == ()
+        assert_no_garbage(inner)
+        if not fired:
+            break
+    assert moment >= 12
+
+
+def half_garbage(epoch: int) -> dict[str, Part]:
+    return {"m": Part({"own": np.full(300, epoch), "same": np.arange(200.0)})}
+
+
+def go_on(store: Store) -> None:
+    with store.track(after=store.read(KEY, 2)) as track:
+        store.save(OTHER_KEY, 2, half_garbage(2), {}, track=track)
+
+
+ACTIONS: dict[str, Callable[[Store], object]] = {
+    "read": lambda store: assert_equal(store.restore(KEY, 2), half_garbage(2)),
+    "drop": lambda store: drop(store, 2),
+    "adopt": lambda store: store.adopt(KEY, 2, {"owner": "b"}),
+    "save": lambda store: store.save(OTHER_KEY, 2, half_garbage(2), {}),
+    "go on": go_on,
+    "thin": lambda store: store.thin(KEY, 3, ("m", "same"), (2, "m", "same")),
+}
+
+
+@pytest.mark.parametrize("what", list(ACTIONS))
+def test_anything_between_any_two_operations_of_a_repack(what: str) -> None:
+    """The first pack holds what two epochs share; its other half is garbage when one is dropped."""
+    for moment in range(200):
+        inner = MemoryBackend()
+        other, fired = Store.on(inner), []
+        for epoch in (1, 2, 3):
+            other.save(KEY, epoch, half_garbage(epoch), {"owner": "a"})
+        drop(other, 1)
+
+        def act(number: int, moment: int = moment, other: Store = other) -> None:
+            if number == moment:
+                fired.append(number)  # noqa: B023
+                ACTIONS[what](other)
+
+        with Store.on(WrappedBackend(inner, act)) as collector:
+            done = collector.collect(grace_s=0, max_waste=0.0)
+            assert done.repacked or what in ("drop", "go on")
+        check_after(other, what if fired else "nothing")
+        other.close()
+        assert_no_garbage(inner)
+        if not fired:
+            break
+    assert moment > 25
+
+
+def check_after(store: Store, what: str) -> None:
+    there = {(KEY, 3)} if what == "drop" else {(KEY, 2), (KEY, 3)}
+    there |= {(OTHER_KEY, 2)} if what in ("save", "go on") else set()
+    for _ in range(2):
+        assert {(key, e) for key in store.keys() for e in store.epochs(key)} == there  # noqa: SIM118
+        for key, epoch in there:
+            state = store.restore(key, epoch, remake=lambda part, name, array: array)
+            assert_equal(state, half_garbage(epoch))
         assert store.verify().problems == ()
+        store.collect(grace_s=0, max_waste=0.0)
+    if what == "adopt":
+        assert drop(store, 2, owner="a") == [2]
+        assert_equal(store.restore(KEY, 2), half_garbage(2))
+
+
+def test_many_processes_write_read_and_collect_at_once(tmp_path: Path) -> None:
+    """Eight writers, two readers, one collector; benchmarks/store runs the same for longer."""
+    raced = race_driver.race(tmp_path, 600)
+    assert raced.commits == 600
+    assert (raced.lost, raced.dangling, raced.garbage, raced.wrong) == (0, 0, 0, 0)
+    assert raced.swept > 0
+    assert raced.reads > 0
+    with Store.open(tmp_path / "store") as store:
+        assert len(store.keys()) == 8
+        for key in store.keys():  # noqa: SIM118
+            assert len(store.epochs(key)) == race_driver.KEPT
         assert_no_garbage(store._backend)

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from store_tools import KEY, OTHER_KEY, assert_equal, make_state, names
 
-from recsearch.errors import CheckpointNotFoundError, StoreError
+from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, StoreError
 from recsearch.state import Part
-from recsearch.store import Store
+from recsearch.store import Manifest, PartEntry, Store, TensorEntry
 from recsearch.store.backend import Buffer
-from recsearch.store.layout import Layout
+from recsearch.store.codec import difference, hash_bytes, shuffle
+from recsearch.store.layout import Layout, new_ulid
+from recsearch.store.manifest import encode_manifest
 from recsearch.store.memory import MemoryBackend
+from recsearch.store.pack import Encoded, write_pack
 from recsearch.store.saver import Saver
 
 DTYPES = st.sampled_from(
@@ -133,6 +136,36 @@ def test_a_second_equal_commit_changes_nothing_and_another_is_refused() -> None:
             store.save(KEY, 1, make_state(2), {})
         assert_equal(store.restore(KEY, 1), make_state(1))
         assert names(store._backend, Layout.LEASES) == set()
+
+
+@pytest.mark.parametrize("forged", ["content", "link", "length"])
+def test_a_blob_that_is_not_what_its_name_says_is_refused(forged: str) -> None:
+    """Its stored bytes match their hash, but they are those of another block."""
+    rng = np.random.default_rng(0)
+    base, block = (rng.normal(size=500).astype("<f4").view(np.uint8) for _ in range(2))
+    other = {"content": base[::-1].copy(), "link": block, "length": block[:-4].copy()}[forged]
+    name, dtype = hash_bytes(block.data), np.dtype("<f4")
+    data = shuffle(difference(other, base[: len(other)], dtype), 4)
+    over = hash_bytes((base if forged != "link" else block).data)
+    encoded = [
+        Encoded(hash_bytes(base.data), len(base), "raw", "<f4", (base.data,)),
+        Encoded(name, len(other), "delta", "<f4", (data,), over),
+    ]
+    backend = MemoryBackend()
+    with Store.on(backend) as store:
+        blobs, _ = write_pack(backend, new_ulid(), encoded)
+        chain = (blobs[1].place, blobs[0].place)
+        tensor = TensorEntry("x", "<f4", (500,), name, 500, (chain,))
+        where = Layout.manifest(KEY, 1, new_ulid())
+        part = {"m": PartEntry({"x": tensor}, {})}
+        found = Manifest(KEY, 1, where.ref, "2026-01-01T00:00:00+00:00", {}, part)
+        backend.put_create(where.ref, [encode_manifest(found)])
+        words = {"content": "raw bytes do not match its name"}.get(forged, "does not fit the blobs")
+        with pytest.raises(StoreDamagedError, match=words):
+            store.restore(KEY, 1)
+        with pytest.raises(StoreDamagedError, match=words):
+            store.read_rows(KEY, 1, "m", "x", [3])
+        assert {p.checkpoints for p in store.verify("restore").problems} == {((KEY, 1, None),)}
 
 
 def test_abandoned_states_leave_no_checkpoint_and_no_lease() -> None:
