@@ -17,7 +17,7 @@ from recsearch.errors import StoreDamagedError
 from recsearch.state import Json
 from recsearch.store.backend import Backend
 from recsearch.store.bulk import Numbers, in_parallel, outgrown
-from recsearch.store.layout import Layout, ManifestName, is_ulid, new_ulid
+from recsearch.store.layout import Layout, ManifestName, are_ulids, new_ulid
 from recsearch.store.manifest import Manifest, read_manifest
 from recsearch.store.segment import IndexFiles
 from recsearch.store.wire import frame, from_json, to_json, unframe
@@ -205,7 +205,7 @@ class Catalog:
             numbers = np.frombuffer(content["numbers"], "<i8").reshape(-1, 4)
             figures = np.frombuffer(content["figures"], "<f8").reshape(-1, 3)
             places = np.frombuffer(content["places"], "<i8").reshape(-1, 2).copy()
-            fits = len(refs) == len(numbers) == len(figures) and all(map(is_ulid, packs))
+            fits = len(refs) == len(numbers) == len(figures) and are_ulids(packs)
             whole = numbers.min(initial=0) >= 0 and numbers[:, 3].sum() == len(places)
             if not (fits and whole and _within(places[:, 0], packs)):
                 return set()

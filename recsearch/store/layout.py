@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recsearch.errors import StoreError
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+_ULIDS = re.compile(f"(?:{_ULID.pattern})*")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PACK = re.compile(r"packs/([0-9A-Z]{2})/([0-9A-HJKMNP-TV-Z]{24}\1)\.pack")
 _MANIFEST = re.compile(r"ckpt/[0-9a-f]{2}/([0-9a-f]{64})/([0-9]{6})-([0-9A-HJKMNP-TV-Z]{26})\.man")
@@ -50,6 +52,11 @@ def new_pack() -> str:
 def is_ulid(text: object) -> bool:
     """Whether ``text`` is one; only such text may become part of a pack's name."""
     return isinstance(text, str) and _ULID.fullmatch(text) is not None
+
+
+def are_ulids(texts: Sequence[str]) -> bool:
+    """Whether all of many texts are ULIDs."""
+    return {*map(len, texts)} <= {26} and _ULIDS.fullmatch("".join(texts)) is not None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from recsearch.store.backend import Backend
 from recsearch.store.bulk import Numbers, in_parallel, outgrown
 from recsearch.store.codec import BLOCK_CODECS
-from recsearch.store.layout import Layout, is_ulid, new_ulid
+from recsearch.store.layout import Layout, are_ulids, new_ulid
 from recsearch.store.pack import Blob, Place, parse_table, read_table, rebuild_index
 from recsearch.store.patch import PATCH_CODECS
 from recsearch.store.wire import frame, unframe
@@ -86,7 +86,7 @@ class Segment:
             raise ValueError(f"not a segment: {error}") from error
         limits = len(packs), len(CODECS)
         pairs = zip((rows["pack"], rows["codec"]), limits, strict=True)
-        if not (known and all(map(is_ulid, packs)) and all((n < end).all() for n, end in pairs)):
+        if not (known and are_ulids(packs) and all((n < end).all() for n, end in pairs)):
             raise ValueError("a segment that does not fit together")
         return cls(packs, rows)
 

@@ -344,6 +344,59 @@ def check_after(store: Store, what: str) -> None:
         assert_equal(store.restore(KEY, 2), half_garbage(2))
 
 
+@pytest.mark.parametrize("what", ["adopt", "go on", "thin"])
+def test_a_collection_between_any_two_operations_of_who_relies_on_a_checkpoint(what: str) -> None:
+    """Epoch 2 is dropped and collected meanwhile: what comes of it is whole, or is refused."""
+    outcomes = set()
+    for moment in range(100):
+        inner = MemoryBackend()
+        with Store.on(inner) as store:
+            for epoch in (2, 3):
+                store.save(KEY, epoch, {"m": Part({"same": np.arange(9.0) * epoch})}, {})
+        fired: list[int] = []
+
+        def before(number: int, moment: int = moment, inner: MemoryBackend = inner) -> None:
+            if number == moment and not fired:  # noqa: B023
+                fired.append(number)  # noqa: B023
+                with Store.on(inner) as other:
+                    drop(other, 2)
+                    other.collect(grace_s=0)
+
+        with Store.on(WrappedBackend(inner, before)) as store:
+            try:
+                RELYING[what](store)
+                outcomes.add("done")
+            except CheckpointNotFoundError:
+                outcomes.add("refused")
+        with Store.on(inner) as reader:
+            for _ in range(2):
+                for key in reader.keys():  # noqa: SIM118
+                    for epoch in reader.epochs(key):
+                        found = reader.restore(key, epoch, remake=lambda _, __, array: array * 1.5)
+                        expected = {"m": Part({"same": np.arange(9.0) * epoch})}
+                        assert_equal(found, expected)
+                reader.collect(grace_s=0)
+            assert reader.verify().problems == ()
+        assert_no_garbage(inner)
+        if not fired:
+            break
+    assert moment > 5
+    assert outcomes == ({"done"} if what == "thin" else {"done", "refused"})
+
+
+def go_on_from_2(store: Store) -> None:
+    with store.track(after=store.read(KEY, 2)) as track:
+        state = {"m": Part({"same": np.arange(9.0) * 2})}
+        store.save(OTHER_KEY, 2, state, {}, track=track)
+
+
+RELYING: dict[str, Callable[[Store], object]] = {
+    "adopt": lambda store: store.adopt(KEY, 2, {"owner": "b"}),
+    "go on": go_on_from_2,
+    "thin": lambda store: store.thin(KEY, 3, ("m", "same"), (2, "m", "same")),
+}
+
+
 def test_many_processes_write_read_and_collect_at_once(tmp_path: Path) -> None:
     """Eight writers, two readers, one collector; benchmarks/store runs the same for longer."""
     raced = race_driver.race(tmp_path, 600)
