@@ -68,6 +68,7 @@ class Catalog:
         self._files: dict[str, set[str]] = {}
         self._names: dict[str, ManifestName] = {}
         self._places: tuple[np.ndarray, np.ndarray] | None = None
+        self._live: np.ndarray | None = None
         self.index = IndexFiles(backend)
         self.packs: list[str] = []
         self.rows: dict[str, Summary] = {}
@@ -81,7 +82,7 @@ class Catalog:
         Args:
             tick: Called every few seconds at least.
         """
-        self._places = None
+        self._places = self._live = None
         listed = {e.name for e in self._backend.list(Layout.CATALOG) if _is_catalog(e.name)}
         self._files = {name: refs for name, refs in self._files.items() if name in listed}
         for name in sorted(listed - self._files.keys()):
@@ -118,12 +119,14 @@ class Catalog:
         return self._places
 
     def live(self) -> np.ndarray:
-        """All blobs that any manifest needs, shape (n, 2): number of the pack, and offset."""
-        return unpacked(np.unique(self.places()[0]))
+        """All blobs that any manifest needs (see :func:`packed`), in order."""
+        if self._live is None:
+            self._live = np.unique(self.places()[0])
+        return self._live
 
     def needed(self) -> set[str]:
         """The packs that any manifest needs."""
-        return {self.packs[n] for n in np.unique(self.places()[0] >> _OFFSET_BITS).tolist()}
+        return {self.packs[n] for n in np.unique(unpacked(self.live())[:, 0]).tolist()}
 
     def number(self, ulid: str) -> int:
         """The number of a pack."""
@@ -173,7 +176,8 @@ class Catalog:
 
     def _renumber(self) -> None:
         # A process that runs for days would remember all packs that there have ever been.
-        packs, self.packs, self._numbers, self._places = self.packs, [], Numbers(), None
+        packs, self.packs, self._numbers = self.packs, [], Numbers()
+        self._places = self._live = None
         for ref, row in self.rows.items():
             numbers = [self.number(packs[n]) for n in row.places[:, 0].tolist()]
             places = np.stack([np.array(numbers, np.int64), row.places[:, 1]], axis=1)

@@ -63,7 +63,7 @@ def measure_waste(
 ) -> Waste:
     """Look into those of ``packs`` that manifests need."""
     inventory = take_inventory(catalog, catalog.needed() & packs, tick)
-    alive = np.isin(inventory.blobs, catalog.places()[0])
+    alive = np.isin(inventory.blobs, catalog.live(), assume_unique=True)
     live = int(inventory.stored[alive].sum())
     return Waste(inventory, alive, live, int(inventory.stored.sum()) - live)
 

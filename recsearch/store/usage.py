@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from recsearch.store.bulk import Numbers
 from recsearch.store.catalog import Catalog, epoch_of, labels_of
 from recsearch.store.inventory import Inventory, take_inventory
 from recsearch.store.layout import Layout
 from recsearch.store.reader import Source
 from recsearch.store.segment import CODECS
+
+T = TypeVar("T")
 
 GROUPS = ("run", "algorithm", "policy")
 
@@ -82,9 +84,9 @@ def measure(source: Source, catalog: Catalog) -> Usage:
     needed = catalog.needed() & packs.keys()
     inventory = take_inventory(catalog, needed)
     tally = _Tally(catalog, inventory)
-    everything = tally.shares(["" for _ in catalog.rows]).get("", Share(0, 0, 0, 0, 0.0, 0.0))
     labels = labels_of(catalog.rows.values())
-    found = [labels[row.label] for row in catalog.rows.values()]
+    found = [labels[label] for _, label in tally.trials]
+    everything = tally.shares([""] * len(found)).get("", Share(0, 0, 0, 0, 0.0, 0.0))
     live = inventory.rows[np.unique(tally.blob)]
     unneeded = sum(packs.values()) - sum(packs[ulid] for ulid in needed)
     return Usage(
@@ -96,7 +98,7 @@ def measure(source: Source, catalog: Catalog) -> Usage:
         save_seconds=everything.save_seconds,
         packs=len(packs),
         unreferenced_bytes=unneeded + int(inventory.stored.sum() - live["stored"].sum()),
-        keys=tally.shares([ref.split("/")[2] for ref in catalog.rows]),
+        keys=tally.shares([key for key, _ in tally.trials]),
         groups={n: tally.shares([label.get(n, "none") for label in found]) for n in GROUPS},
         codecs=_by_codec(live),
     )
@@ -112,40 +114,45 @@ def _by_codec(rows: np.ndarray) -> dict[str, dict[str, int]]:
 
 
 class _Tally:
-    """The rows of a catalog, to be added up in any grouping.
+    """The rows of a catalog, to be added up in any grouping of trials.
 
     Attributes:
+        trials: Key and label of each; one of several owners counts as so many.
         sizes: Bytes of each manifest.
         blob: The blobs that they need, by number in the inventory; missing ones left out.
     """
 
     def __init__(self, catalog: Catalog, inventory: Inventory):
         rows = catalog.rows.values()
-        blobs, row = catalog.places()
-        at = inventory.find(blobs)
-        self.blob, self._row = at[at >= 0], row[at >= 0]
-        self._stored = inventory.stored
         self.sizes = np.array([r.size for r in rows], np.int64)
         self._logical = np.array([r.logical for r in rows], np.int64)
         self._seconds = np.array([r.seconds for r in rows], float)
         self._saved = np.array([r.save_seconds for r in rows], float)
-        self._epoch = _numbered([epoch_of(ref) for ref in catalog.rows])
-        self._trial = _numbered([ref.split("/")[2] + r.label for ref, r in catalog.rows.items()])
+        self._stored = inventory.stored
+        self._epoch = _numbered(map(epoch_of, catalog.rows), {})
+        self.trials: dict[tuple[str, str], int] = {}
+        pairs = ((ref.split("/")[2], row.label) for ref, row in catalog.rows.items())
+        self._trial = _numbered(pairs, self.trials)
+        blobs, row = catalog.places()
+        live = catalog.live()
+        # The epochs of a trial share most of what they need.
+        trials, blobs = _unique_pairs(self._trial[row], np.searchsorted(live, blobs))
+        at = inventory.find(live)[blobs]
+        self._needs, self.blob = trials[at >= 0], at[at >= 0]
 
     def shares(self, names: Sequence[str]) -> dict[str, Share]:
-        """Add up the rows of each name, which belongs to whole trials; sorted."""
-        numbers = Numbers()
-        group = np.array([numbers.of(name) for name in names], np.int64)
+        """Add up the rows of the trials of each name, sorted; there is one name for each trial."""
+        numbers: dict[str, int] = {}
+        group_of = _numbered(names, numbers)
+        group = group_of[self._trial]
+        saved = np.zeros(len(group_of))
+        np.maximum.at(saved, self._trial, self._saved)
+        blobs = _unique_pairs(group_of[self._needs], self.blob)
+        epochs = _unique_pairs(group, self._epoch)
 
         def total(values: np.ndarray, group: np.ndarray = group) -> list[float]:
             return np.bincount(group, values, len(numbers)).tolist()
 
-        blobs = _unique_pairs(group[self._row], self.blob)
-        epochs = _unique_pairs(group, self._epoch)
-        saved = np.zeros(self._trial.max(initial=-1) + 1)
-        np.maximum.at(saved, self._trial, self._saved)
-        group_of = np.zeros(len(saved), np.int64)
-        group_of[self._trial] = group
         columns = zip(
             total(np.ones(len(group))),
             total(np.ones(len(epochs[0])), epochs[0]),
@@ -165,9 +172,9 @@ class _Tally:
         return dict(sorted(found.items()))
 
 
-def _numbered(texts: Sequence[str]) -> np.ndarray:
-    numbers = Numbers()
-    return np.array([numbers.of(text) for text in texts], np.int64)
+def _numbered(items: Iterable[T], numbers: dict[T, int]) -> np.ndarray:
+    """The number of each item; a new one gets the next number."""
+    return np.array([numbers.setdefault(item, len(numbers)) for item in items], np.int64)
 
 
 def _unique_pairs(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -186,6 +186,11 @@ MUTATIONS = (
         ],
     ),
     Mutation(
+        "what is made from another array does not see whether that one is kept",
+        "races.py::test_a_collection_between_any_two_operations_of_who_relies_on_a_checkpoint",
+        [("if not safe or not is_kept(", "if not is_kept(")],
+    ),
+    Mutation(
         "stored bytes are not compared with their hash",
         "damage.py",
         [("if size != blob.stored or hash_bytes(data) != blob.check:", "if size != blob.stored:")],

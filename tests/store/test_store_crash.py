@@ -23,11 +23,13 @@ from store_tools import (
     assert_no_garbage,
     crashing,
     make_state,
+    names,
 )
 
 from recsearch.errors import StoreDamagedError, StoreError
 from recsearch.store import Store
 from recsearch.store.codec import DELTA, EXTRAPOLATED
+from recsearch.store.layout import Layout, new_ulid
 from recsearch.store.local import LocalBackend
 from recsearch.store.memory import MemoryBackend
 from recsearch.store.patch import ROWS, ROWS_DELTA
@@ -316,3 +318,18 @@ def test_a_damaged_manifest_stops_the_collection(tmp_path: Path) -> None:
         with pytest.raises(StoreDamagedError, match="manifest"):
             store.collect(grace_s=0)
         assert sorted((tmp_path / "packs").rglob("*.pack")) == packs
+
+
+@pytest.mark.parametrize("suffix", ["pin", "gc"])
+def test_a_torn_lease_stops_collections_only_while_it_could_be_live(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    backend = MemoryBackend()
+    with Store.on(backend) as store:
+        store.save(KEY, 1, make_state(1), {})
+        backend.put_create(f"leases/{new_ulid()}.{suffix}", [b"RSLEASE1 torn"])
+        with pytest.raises(StoreDamagedError, match="cannot be read"):
+            store.collect(grace_s=0)
+        clean_up(backend, monkeypatch)
+        assert names(backend, Layout.LEASES) == set()
+        assert_equal(store.restore(KEY, 1), make_state(1))
