@@ -20,6 +20,8 @@ instance on one training set. A class of your own is named in the search file as
         def load(cls, config, state): ...          # -> MyModel, without any ratings
         @classmethod
         def model_bytes(cls, config, split): ...   # optional: size of the state in bytes
+        @classmethod
+        def work(cls, config, split): ...          # optional: -> Work, what training it takes
 
         def train_epoch(self): ...               # and the other methods of `Model`
         def state(self): ...
@@ -98,6 +100,21 @@ class Remade:
     epochs_back: int
 
 
+@dataclass(frozen=True)
+class Work:
+    """What training one model takes: for estimates, and for the order in which trials start.
+
+    Attributes:
+        flops: Floating point operations of one epoch; 0 where they are not known.
+        gathered: Numbers that one epoch reads from scattered places.
+        peak_bytes: Most bytes that a model in training holds at once, the split not counted.
+    """
+
+    flops: float
+    gathered: float
+    peak_bytes: int
+
+
 class Family(ABC):
     """One recommender algorithm: its configuration schema, and how its models come to be.
 
@@ -149,6 +166,21 @@ class Family(ABC):
     @abstractmethod
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Bytes of the parameters of one epoch (without vocabulary), for estimates of disk use."""
+
+    def prepare(self) -> None:  # noqa: B027 - most families need nothing
+        """Compile or load once what models of this family need; nothing by default.
+
+        Called in the driver while Ray starts, and only then in every worker process: what the
+        driver has compiled, workers find in the cache on disk.
+        """
+
+    def work(self, config: Mapping[str, Any], split: Split) -> Work:
+        """What training a complete configuration takes.
+
+        A family that does not say is taken to hold its parameters four times (two epochs, a
+        gradient and the copy that is being stored), and its time is left to be measured.
+        """
+        return Work(0.0, 0.0, 4 * self.model_bytes(config, split))
 
     def remade(self, config: Mapping[str, Any]) -> Remade | None:
         """What of the state :meth:`remake` computes; None for nothing."""

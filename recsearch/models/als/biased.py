@@ -13,10 +13,10 @@ import numpy as np
 
 from recsearch.bias import learn_bias
 from recsearch.models.als.model import ALSModel, Solvers, remade_users
-from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver
+from recsearch.models.als.work import als_work
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family, Remade
+from recsearch.models.protocol import Family, Remade, Work
 from recsearch.models.vocabulary import EntityIds, frozen, need_shape
 from recsearch.state import Part, State
 
@@ -61,14 +61,7 @@ class BiasedMF(ALSModel):
         residuals = train.values - np.float32(offset)
         residuals -= item_bias[train.items]
         residuals -= np.repeat(user_bias, np.diff(train.indptr))
-        rows = SparseRows(
-            indptr=train.indptr,
-            columns=train.items,
-            targets=residuals,
-            scales=None,
-            n_columns=split.n_items,
-        )
-        model._solvers = Solvers.of(rows, model.size)
+        model._solvers = Solvers.of(split, residuals, None, model.size)
         rng = np.random.default_rng(seed)
         model._items = frozen(_unit_vectors(rng, split.n_items, model.size))
         model._trained_users = frozen(_unit_vectors(rng, split.n_users, model.size))
@@ -135,10 +128,10 @@ class BiasedMFFamily(Family):
     class_path = "lenskit.als:BiasedMFScorer"
     predicts_ratings = True
     iterative = True
-    code_version = 1
+    code_version = 2
     default_metric = "RMSE"
     continue_parts = ("model", "biases", "trainer")
-    libraries = ("lenskit", "numpy", "scipy")
+    libraries = ("lenskit", "numpy", "scipy", "numba")
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of `lenskit.als.BiasedMFConfig` without epochs; see `Family.complete`."""
@@ -177,6 +170,10 @@ class BiasedMFFamily(Family):
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Vectors and biases of all users and items, 4 bytes a number."""
         return 4 * (split.n_users + split.n_items) * (config["embedding_size"] + 1) + 8
+
+    def work(self, config: Mapping[str, Any], split: Split) -> Work:
+        """Two half-epochs; a column and a target for each rating. See `Family.work`."""
+        return als_work(split, config["embedding_size"], entry_bytes=8)
 
 
 def _unit_vectors(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,10 @@ import scipy.linalg
 
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.models.als.model import ALSModel, Solvers, remade_users
-from recsearch.models.als.rows import SparseRows
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
+from recsearch.models.als.work import als_work
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family, Remade
+from recsearch.models.protocol import Family, Remade, Work
 from recsearch.models.vocabulary import EntityIds, frozen
 from recsearch.state import State
 
@@ -52,7 +53,7 @@ class ImplicitMF(ALSModel):
     ) -> ImplicitMF:
         """Take the confidences from the training ratings; initial vectors as LensKit draws them."""
         model = cls(config, EntityIds.of_split(split))
-        model._solvers = Solvers.of(_confidence_rows(config, split), model.size)
+        model._solvers = Solvers.of(split, *_confidences(config, split), model.size)
         rng = np.random.default_rng(seed)
         model._items = frozen(_small_squares(rng, split.n_items, model.size))
         model._trained_users = frozen(_small_squares(rng, split.n_users, model.size))
@@ -110,10 +111,10 @@ class ImplicitMFFamily(Family):
     class_path = "lenskit.als:ImplicitMFScorer"
     predicts_ratings = False
     iterative = True
-    code_version = 1
+    code_version = 2
     default_metric = "NDCG@10"
     continue_parts = ("model", "trainer")
-    libraries = ("lenskit", "numpy", "scipy")
+    libraries = ("lenskit", "numpy", "scipy", "numba")
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of `lenskit.als.ImplicitMFConfig` without epochs; see `Family.complete`."""
@@ -157,8 +158,20 @@ class ImplicitMFFamily(Family):
         """Vectors of all users and items, 4 bytes a number."""
         return 4 * (split.n_users + split.n_items) * config["embedding_size"]
 
+    def work(self, config: Mapping[str, Any], split: Split) -> Work:
+        """Two half-epochs, with the background matrix and the two changes of basis.
 
-def _confidence_rows(config: Mapping[str, Any], split: Split) -> SparseRows:
+        Those are in float64, at half the rate: 4 d^2 operations for each vector count twice.
+        See `Family.work`.
+        """
+        size = config["embedding_size"]
+        shared = 2.0 * 4 * (split.n_users + split.n_items) * size**2
+        rows = als_work(split, size, entry_bytes=12, shared_flops=shared)
+        double = 2 * 8 * size * max(split.n_users, split.n_items)
+        return replace(rows, peak_bytes=rows.peak_bytes + double)
+
+
+def _confidences(config: Mapping[str, Any], split: Split) -> tuple[np.ndarray, np.ndarray | None]:
     """Targets (w + 1)/√w; as scales √w, where the confidences differ."""
     train, weight = split.train, np.float32(config["weight"])
     values = train.values if config["use_ratings"] else np.ones_like(train.values)
@@ -169,13 +182,7 @@ def _confidence_rows(config: Mapping[str, Any], split: Split) -> SparseRows:
         )
     confidences = np.maximum(values * weight, LEAST_CONFIDENCE)
     roots = np.sqrt(confidences)
-    return SparseRows(
-        indptr=train.indptr,
-        columns=train.items,
-        targets=(confidences + np.float32(1)) / roots,
-        scales=roots if config["use_ratings"] else None,
-        n_columns=split.n_items,
-    )
+    return (confidences + np.float32(1)) / roots, roots if config["use_ratings"] else None
 
 
 def _small_squares(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:

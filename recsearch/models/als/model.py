@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsearch.errors import UsageError
-from recsearch.models.als.rows import SparseRows
+from recsearch.models.als.rows import SparseRows, layouts
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
 from recsearch.models.protocol import Remade
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
@@ -24,7 +24,7 @@ from recsearch.state import Part, State
 if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
-    from recsearch.data import Interactions
+    from recsearch.data import Interactions, Split
 
 
 def remade_users(config: Mapping[str, Any]) -> Remade:
@@ -41,9 +41,20 @@ class Solvers:
     items: RidgeSolver
 
     @classmethod
-    def of(cls, by_user: SparseRows, size: int) -> Solvers:
-        """Solvers of both sides of the ratings, for embeddings of this size."""
-        return cls(RidgeSolver(by_user, size), RidgeSolver(by_user.transposed(), size))
+    def of(cls, split: Split, targets: np.ndarray, scales: np.ndarray | None, size: int) -> Solvers:
+        """Solvers of both sides of the training ratings.
+
+        Args:
+            split: training ratings.
+            targets: ``(n,)`` float32 right-hand side of each rating.
+            scales: ``(n,)`` float32, see `SparseRows`, or None.
+            size: embedding size.
+        """
+        users, items = (
+            RidgeSolver(SparseRows.of(layout, targets, scales), size)
+            for layout in layouts(split.train, split.n_items)
+        )
+        return cls(users, items)
 
 
 class ALSModel(ABC):

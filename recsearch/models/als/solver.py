@@ -1,4 +1,4 @@
-r"""Exact half-epochs of alternating least squares in float32 on one BLAS thread.
+r"""Exact half-epochs of alternating least squares in float32 on one thread.
 
 For every row with matrix :math:`M` (the other side's vectors that its entries select, one per
 line) and targets :math:`y` it solves the ridge regression
@@ -8,12 +8,11 @@ line) and targets :math:`y` it solves the ridge regression
 in the smaller of its two equal forms: as written, d×d, or for rows with fewer entries than d as
 :math:`x = M^T (M M^T + \lambda_r I)^{-1} y`, n×n, which is also better conditioned in float32.
 
-* Below `BATCHED_BELOW` dimensions, rows of similar length go through stacked BLAS and LAPACK calls
-  together; per-row calls would cost more than the arithmetic.
-* From there on each row is one ``ssyrk`` and one ``sposv`` on reused, aligned buffers.
+The numbers of :math:`M M^T` are products of two vectors of the other side, and rows share them:
+where there are few vectors, all products are computed once, in one matrix product, and looked up.
 
-Both give the same bits in every process of a machine: the order of the operations is fixed by the
-rows alone. ``benchmarks/bench_als_solvers.py`` has the measurements behind the choice.
+The bits are the same in every process of a machine: the order of the operations is fixed by the
+rows alone. ``benchmarks/als`` has the measurements behind the choices.
 """
 
 from __future__ import annotations
@@ -23,14 +22,16 @@ from functools import cache
 import numpy as np
 import threadpoolctl
 from scipy.linalg.blas import ssyrk
-from scipy.linalg.lapack import sposv
 
 from recsearch.errors import RecsearchError
-from recsearch.models.als.rows import Batch, SparseRows, batches
+from recsearch.models.als.rows import SparseRows
 
-BATCHED_BELOW = 48
-"""Embedding size from which rows are solved one by one: on MovieLens 1M both ways take equally long
-at 48, stacked calls 1.3 times less at 32, single rows 1.4 times less at 128."""
+GRAM_BYTES = 256 << 20
+"""The products of all vectors are computed together only if they take at most this much memory."""
+
+GRAM_GAIN = 2
+"""A product that is looked up costs about half of one that is computed, so on average each must be
+used this often."""
 
 _ALIGNMENT = 64
 
@@ -41,20 +42,14 @@ class RidgeSolver:
     Args:
         rows: the entries; rows without any get the zero vector, as LensKit gives them.
         size: embedding size d.
-        batched: whether to solve rows of similar length together; by size if None.
+        gram: whether to compute the products of all vectors of the other side once and look them
+            up; where that saves arithmetic if None.
     """
 
-    def __init__(self, rows: SparseRows, size: int, *, batched: bool | None = None):
+    def __init__(self, rows: SparseRows, size: int, *, gram: bool | None = None):
         self.rows = rows
         self.size = size
-        self._batches: list[Batch] | None = None
-        if size < BATCHED_BELOW if batched is None else batched:
-            self._batches = list(batches(rows, size))
-        else:
-            longest = int(rows.counts.max(initial=0))
-            self._gathered = aligned_empty(longest * size).reshape(longest, size)
-            self._square = aligned_empty(size * size)
-            self._bounds = rows.indptr.tolist()
+        self.gram = _gram_pays(rows, size) if gram is None else gram
 
     def solve(self, other: np.ndarray, reg: float, *, per_entry: bool) -> np.ndarray:
         """The new vectors of all rows.
@@ -71,69 +66,51 @@ class RidgeSolver:
         Raises:
             RecsearchError: the equations of a row are singular even in float64.
         """
-        counts = self.rows.counts
-        regs = np.full(self.rows.n_rows, np.float32(reg), dtype=np.float32)
+        # Imported here: numba takes a second, which commands that train nothing need not wait.
+        from recsearch.models.als.kernels import solve_rows, work_floats
+        from recsearch.models.als.tiles import LANES
+
+        rows, layout, size = self.rows, self.rows.layout, self.size
+        regs = np.full(layout.n_rows, np.float32(reg), dtype=np.float32)
         if per_entry:
-            regs *= counts.astype(np.float32)
-        out = np.zeros((self.rows.n_rows, self.size), dtype=np.float32)
-        with one_blas_thread():
-            if self._batches is not None:
-                self._solve_batches(self._batches, other, regs, out)
-            else:
-                self._solve_rows(other, regs, out)
+            regs *= layout.counts.astype(np.float32)
+        width = -(-size // LANES) * LANES
+        padded = aligned_empty(layout.n_columns * width).reshape(-1, width)
+        padded[:, :size] = other[layout.order]
+        padded[:, size:] = 0
+        out = np.zeros((layout.n_rows, size), dtype=np.float32)
+        failed = np.zeros(layout.n_rows, dtype=bool)
+        solve_rows(
+            layout.indptr,
+            layout.columns,
+            rows.targets,
+            np.empty(0, np.float32) if rows.scales is None else rows.scales,
+            padded.reshape(-1),
+            _products(padded) if self.gram else np.empty((0, 0), np.float32),
+            regs,
+            size,
+            aligned_empty(work_floats(size)),
+            out,
+            failed,
+        )
+        for row in np.flatnonzero(failed).tolist():
+            out[row] = self._solve_double(other, row, float(regs[row]))
         return out
-
-    def _solve_batches(
-        self, groups: list[Batch], other: np.ndarray, regs: np.ndarray, out: np.ndarray
-    ) -> None:
-        padded = np.concatenate([other, np.zeros((1, self.size), dtype=np.float32)])
-        for batch in groups:
-            M = padded.take(batch.columns, axis=0)
-            if batch.scales is not None:
-                M *= batch.scales[:, :, None]
-            try:
-                out[batch.rows] = _solve_stack(M, batch.targets, regs[batch.rows])
-            except np.linalg.LinAlgError:
-                for row in batch.rows.tolist():
-                    out[row] = self._solve_double(other, row, float(regs[row]))
-
-    def _solve_rows(self, other: np.ndarray, regs: np.ndarray, out: np.ndarray) -> None:
-        bounds, columns, targets = self._bounds, self.rows.columns, self.rows.targets
-        scales, gathered, square, d = self.rows.scales, self._gathered, self._square, self.size
-        for row, reg in enumerate(regs.tolist()):
-            start, stop = bounds[row], bounds[row + 1]
-            n = stop - start
-            if n == 0:
-                continue
-            M = gathered[:n]
-            other.take(columns[start:stop], axis=0, out=M, mode="clip")
-            if scales is not None:
-                M *= scales[start:stop, None]
-            dual = n < d
-            k = n if dual else d
-            flat = square[: k * k]
-            # BLAS counts by column: the transposes below are the same memory, not copies.
-            K = ssyrk(1.0, M.T, c=flat.reshape(k, k).T, trans=int(dual), lower=1, overwrite_c=1)
-            flat[:: k + 1] += reg
-            y = targets[start:stop]
-            _, x, info = sposv(K, y if dual else y @ M, lower=1, overwrite_a=1)
-            if info == 0:
-                out[row] = x @ M if dual else x
-            else:
-                out[row] = self._solve_double(other, row, reg)
 
     def _solve_double(self, other: np.ndarray, row: int, reg: float) -> np.ndarray:
         """One row in float64, where float32 is not enough to factorise its equations."""
-        entries = slice(self.rows.indptr[row], self.rows.indptr[row + 1])
-        M = other[self.rows.columns[entries]].astype(np.float64)
+        layout = self.rows.layout
+        entries = slice(layout.indptr[row], layout.indptr[row + 1])
+        M = other[layout.order[layout.columns[entries]]].astype(np.float64)
         if self.rows.scales is not None:
             M *= self.rows.scales[entries, None]
         y = self.rows.targets[entries].astype(np.float64)
         try:
-            if len(M) < self.size:
-                x = np.linalg.solve(M @ M.T + reg * np.eye(len(M)), y) @ M
-            else:
-                x = np.linalg.solve(M.T @ M + reg * np.eye(self.size), y @ M)
+            with one_blas_thread():
+                if len(M) < self.size:
+                    x = np.linalg.solve(M @ M.T + reg * np.eye(len(M)), y) @ M
+                else:
+                    x = np.linalg.solve(M.T @ M + reg * np.eye(self.size), y @ M)
         except np.linalg.LinAlgError as err:
             raise RecsearchError(
                 f"ALS: the equations of row {row} ({len(M)} entries, {self.size} dimensions) are "
@@ -142,20 +119,21 @@ class RidgeSolver:
         return x.astype(np.float32)
 
 
-def _solve_stack(M: np.ndarray, y: np.ndarray, regs: np.ndarray) -> np.ndarray:
-    """Ridge solutions of a stack: ``M`` (b, n, d), ``y`` (b, n), ``regs`` (b,) → (b, d)."""
-    _, n, d = M.shape
-    Mt = M.transpose(0, 2, 1)
-    if n < d:
-        K = np.matmul(M, Mt)
-        diagonal = np.arange(n)
-        K[:, diagonal, diagonal] += regs[:, None]
-        dual = np.linalg.solve(K, y[:, :, None])
-        return np.matmul(Mt, dual)[:, :, 0]
-    G = np.matmul(Mt, M)
-    diagonal = np.arange(d)
-    G[:, diagonal, diagonal] += regs[:, None]
-    return np.linalg.solve(G, np.matmul(Mt, y[:, :, None]))[:, :, 0]
+def _gram_pays(rows: SparseRows, size: int) -> bool:
+    """Whether looking up products takes less time than computing those of all dual rows."""
+    counts, products = rows.layout.counts, rows.layout.n_columns**2
+    if 4 * products > GRAM_BYTES:
+        return False
+    looked_up = np.square(counts[counts < size]).sum()
+    return bool(looked_up > GRAM_GAIN * products)
+
+
+def _products(vectors: np.ndarray) -> np.ndarray:
+    """Products of all pairs of lines; only the upper triangle is computed."""
+    # BLAS counts by column: both transposes are the same memory, not copies.
+    with one_blas_thread():
+        products: np.ndarray = ssyrk(1.0, vectors.T, trans=1, lower=1).T
+    return products
 
 
 def aligned_empty(size: int) -> np.ndarray:
