@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
-from numba.core.errors import NumbaError
-from numba.types import Array
+from numba.core.types import Array
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,9 +30,8 @@ def compiled(signature: Any, *, reorder: bool = False) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         try:
             return numba.njit(signature, cache=True, **options)(function)
-        except (NumbaError, OSError, RuntimeError):
-            # There is no folder that a cache could be kept in; what is wrong with the function
-            # itself is raised again.
+        except Exception:  # noqa: BLE001 - a cache that cannot be used must not end a trial
+            # What is wrong with the function itself is raised again.
             return numba.njit(signature, **options)(function)
 
     return decorate

@@ -21,6 +21,7 @@ from recsearch.errors import RecsearchError, StoreDamagedError
 from recsearch.evaluation import evaluate, parse
 from recsearch.identity import derive_seed
 from recsearch.models import Family, Model, Remade
+from recsearch.models.piped import NOTE, gives_blocks, pipeline_scores
 from recsearch.plan import TrialPlan, records
 from recsearch.state import State
 from recsearch.store import Saved, Store
@@ -77,6 +78,8 @@ def run_trial(
         if finished:
             return
     model = create_model(plan, family, split)
+    if not gives_blocks(model):
+        note = NOTE if note is None else f"{note}; {NOTE}"
     if taken.state is not None:
         model.load_state(taken.state)
     # Where every epoch stays, each is stored as little more than its difference to the one before.
@@ -102,14 +105,15 @@ def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) 
     """The metrics of a model on the held-out part, as every epoch records them.
 
     Where a rating predictor has no score, LensKit's undamped bias model predicts, as in LensKit's
-    own rating pipelines.
+    own rating pipelines. A model that gives no blocks of scores is asked through its pipeline.
     """
 
     def bias(users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
         return bias_scores(split, 0.0, 0.0)(users, items)
 
     fallback = bias if family.predicts_ratings else None
-    return evaluate(model.scores, split, metrics, fallback=fallback)
+    scores = model.scores if gives_blocks(model) else pipeline_scores(model, split)
+    return evaluate(scores, split, metrics, fallback=fallback)
 
 
 def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:

@@ -4,44 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from recsearch.errors import DataError, UsageError
+from recsearch.errors import UsageError
 from recsearch.evaluation.metrics import Metric, parse
+from recsearch.evaluation.prepared import Prepared, prepared
 from recsearch.evaluation.ranking import ranking_values
-from recsearch.evaluation.ranks import HeldoutRanks, ragged, rank_block
-from recsearch.evaluation.rating import (
-    PredictionErrors,
-    prediction_errors,
-    rating_mean,
-    rating_values,
-)
+from recsearch.evaluation.ranks import HeldoutRanks
+from recsearch.evaluation.rating import PredictionErrors, rating_mean, rating_values
 
 if TYPE_CHECKING:
-    from recsearch.data import Interactions, Split
+    from recsearch.data import Split
 
 Scores: TypeAlias = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 """User numbers and item numbers (None: all) to a float32 block; NaN where there is no score."""
 
 BLOCK_BYTES = 64 << 20
-RATING_USERS = 256
-"""Users per block where only predictions are needed: few users share a small set of items."""
+"""The most memory that one block of scores takes."""
+
+BLOCK_USERS = 256
+"""Users scored at a time, where memory allows.
+
+With fewer, a matrix product spends too much of its time on preparing its operands; with more, the
+scores leave the cache before they are ranked. Where only predictions are needed, the users of a
+block have few held-out items between them.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
     """What metrics are computed from; parts that no metric asked for are zeros."""
 
-    held: Interactions
     lists: HeldoutRanks
-    predictions: np.ndarray
-
-    @cached_property
-    def errors(self) -> PredictionErrors:
-        return prediction_errors(self.held.indptr, self.held.values, self.predictions)
+    errors: PredictionErrors
 
     def values(self, metric: Metric) -> np.ndarray:
         if metric.kind == "ranking":
@@ -113,98 +110,83 @@ def _measure(
     fallback: Scores | None,
     block_bytes: int,
 ) -> _Measured:
-    _check(split)
-    rank = any(metric.kind == "ranking" for metric in metrics)
-    predict = any(metric.kind == "rating" for metric in metrics)
-    held = split.heldout
+    held = prepared(split)
     ranks = np.zeros(len(held.items), dtype=np.int64)
-    lengths = np.zeros(len(split.eval_users), dtype=np.int64)
+    lengths = np.zeros(len(held.users), dtype=np.int64)
     predictions = np.zeros(len(held.items), dtype=np.float32)
-    for block in _blocks(split, block_bytes, None if rank else RATING_USERS):
-        if not (rank or predict):
-            break
-        needed = None if rank else np.unique(block.items)
-        found = _scored(scores, block.users, needed, split.n_items)
-        if predict:
-            predictions[block.span] = _gather(found, block, needed)
-        if rank:
-            ranks[block.span], lengths[block.rows] = rank_block(
-                found, *_training_rows(split, block.users), block.indptr, block.items
-            )
-    if predict:
-        _fill(predictions, split, fallback, block_bytes)
-    return _Measured(held, HeldoutRanks(held.indptr, ranks, lengths), predictions)
+    kinds = {metric.kind for metric in metrics}
+    if "ranking" in kinds:
+        _rank(scores, held, block_bytes, ranks, predictions, lengths)
+    elif kinds:
+        _predict(scores, held, block_bytes, np.ones(len(held.items), dtype=bool), predictions)
+    if "rating" in kinds:
+        _fill(predictions, held, fallback, block_bytes)
+    return _Measured(HeldoutRanks(held, ranks, lengths), PredictionErrors(held, predictions))
 
 
-def _check(split: Split) -> None:
-    without = np.count_nonzero(np.diff(split.heldout.indptr) == 0)
-    if without or len(split.eval_users) == 0:
-        raise DataError(
-            f"Split {split.split_id[:12]}, part {split.part}: nothing to evaluate on. Every "
-            "evaluation user needs at least one held-out rating, but "
-            f"{without} of {len(split.eval_users)} have none."
+def _rank(
+    scores: Scores,
+    held: Prepared,
+    block_bytes: int,
+    ranks: np.ndarray,
+    predictions: np.ndarray,
+    lengths: np.ndarray,
+) -> None:
+    """Fill in the ranks and scores of all held-out items, and the lengths of the rankings."""
+    from recsearch.evaluation.counting import count_ranks
+
+    for begin, end in _blocks(held, block_bytes):
+        users = held.users[begin:end]
+        count_ranks(
+            _scored(scores, users, None, held.n_items),
+            users,
+            held.train_indptr,
+            held.train_items,
+            held.indptr[begin : end + 1],
+            held.items,
+            ranks,
+            predictions,
+            lengths[begin:end],
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Some evaluation users: their numbers and held-out items, and where these come from."""
-
-    rows: slice
-    span: slice
-    users: np.ndarray
-    indptr: np.ndarray
-    items: np.ndarray
-
-
-def _blocks(split: Split, block_bytes: int, at_most: int | None) -> Iterator[_Block]:
-    height = max(1, block_bytes // (4 * max(split.n_items, 1)))
-    height = height if at_most is None else min(height, at_most)
-    held = split.heldout
-    for begin in range(0, len(split.eval_users), height):
-        rows = slice(begin, min(begin + height, len(split.eval_users)))
-        first, last = int(held.indptr[rows.start]), int(held.indptr[rows.stop])
-        indptr = held.indptr[rows.start : rows.stop + 1] - first
-        span = slice(first, last)
-        yield _Block(rows, span, split.eval_users[rows], indptr, held.items[span])
+def _predict(
+    scores: Scores, held: Prepared, block_bytes: int, wanted: np.ndarray, predictions: np.ndarray
+) -> None:
+    """Fill in the scores of those held-out items that are ``wanted``."""
+    for begin, end in _blocks(held, block_bytes):
+        span = slice(held.indptr[begin], held.indptr[end])
+        chosen = wanted[span]
+        if chosen.any():
+            columns, at = np.unique(held.items[span], return_inverse=True)
+            found = _scored(scores, held.users[begin:end], columns, len(columns))
+            gathered = found[held.rows[span] - begin, at]
+            predictions[span][chosen] = gathered[chosen]
 
 
-def _scored(
-    scores: Scores, users: np.ndarray, items: np.ndarray | None, n_items: int
-) -> np.ndarray:
+def _blocks(held: Prepared, block_bytes: int) -> Iterator[tuple[int, int]]:
+    height = max(1, min(block_bytes // (4 * max(held.n_items, 1)), BLOCK_USERS))
+    count = len(held.users)
+    for begin in range(0, count, height):
+        yield begin, min(begin + height, count)
+
+
+def _scored(scores: Scores, users: np.ndarray, items: np.ndarray | None, width: int) -> np.ndarray:
     block = np.asarray(scores(users, items), dtype=np.float32)
-    expected = (len(users), n_items if items is None else len(items))
-    if block.shape != expected:
-        raise UsageError(f"The model returned scores of shape {block.shape}, not {expected}.")
-    return block
+    if block.shape != (len(users), width):
+        raise UsageError(
+            f"The model returned scores of shape {block.shape}, not {(len(users), width)}."
+        )
+    return np.require(block, requirements=["C_CONTIGUOUS", "ALIGNED"])
 
 
-def _gather(found: np.ndarray, block: _Block, columns: np.ndarray | None) -> np.ndarray:
-    """Scores of each user's held-out items, flat."""
-    rows = np.repeat(np.arange(len(block.users)), np.diff(block.indptr))
-    at = block.items if columns is None else np.searchsorted(columns, block.items)
-    gathered: np.ndarray = found[rows, at]
-    return gathered
-
-
-def _training_rows(split: Split, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    indptr, items = split.train.indptr, split.train.items
-    counts = indptr[users.astype(np.int64) + 1] - indptr[users]
-    _, where = ragged(indptr, users.astype(np.int64))
-    return np.concatenate(([0], np.cumsum(counts))), items[where]
-
-
-def _fill(predictions: np.ndarray, split: Split, fallback: Scores | None, block_bytes: int) -> None:
+def _fill(
+    predictions: np.ndarray, held: Prepared, fallback: Scores | None, block_bytes: int
+) -> None:
     """Replace NaN in ``predictions`` by what ``fallback`` predicts."""
     missing = np.isnan(predictions)
     if fallback is not None and missing.any():
-        for block in _blocks(split, block_bytes, RATING_USERS):
-            absent = missing[block.span]
-            if absent.any():
-                columns = np.unique(block.items)
-                found = _scored(fallback, block.users, columns, split.n_items)
-                filled = _gather(found, block, columns)
-                predictions[block.span][absent] = filled[absent]
+        _predict(fallback, held, block_bytes, missing, predictions)
         missing = np.isnan(predictions)
     if missing.any():
         raise UsageError(

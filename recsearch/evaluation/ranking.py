@@ -39,30 +39,14 @@ def ideal_dcg(relevant: np.ndarray, k: int | None) -> np.ndarray:
     return ideal
 
 
+def ones(ranks: np.ndarray) -> np.ndarray:
+    """Weights that count hits, float64."""
+    return np.ones(len(ranks))
+
+
 def ranking_values(metric: Metric, lists: HeldoutRanks) -> np.ndarray:
     """Values of a ranking metric, (n_users,) float64."""
     return _FORMULAS[metric.base](lists, metric.k)
-
-
-def _relevant(lists: HeldoutRanks) -> np.ndarray:
-    return np.diff(lists.indptr)
-
-
-def _found(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    """Which held-out items are in the list, cut at ``k``."""
-    found = lists.ranks > 0
-    return found if k is None else found & (lists.ranks <= k)
-
-
-def _total(lists: HeldoutRanks, chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sum of ``values``, one for each ``chosen`` item, by user."""
-    users = np.repeat(np.arange(len(lists.lengths)), _relevant(lists))
-    return np.bincount(users[chosen], weights=values, minlength=len(lists.lengths))
-
-
-def _hits(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    found = _found(lists, k)
-    return _total(lists, found, np.ones(np.count_nonzero(found)))
 
 
 def _list_length(lists: HeldoutRanks, k: int | None) -> np.ndarray:
@@ -75,51 +59,47 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 
 def _dcg(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    found = _found(lists, k)
-    return _total(lists, found, log_weights(lists.ranks[found]))
+    return lists.total(log_weights, k)
 
 
 def _ndcg(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    return _ratio(_dcg(lists, k), ideal_dcg(_relevant(lists), k))
-
-
-def _rbp(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    found = _found(lists, k)
-    return _total(lists, found, geometric_weights(lists.ranks[found]))
-
-
-def _recip_rank(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    users = np.repeat(np.arange(len(lists.lengths)), _relevant(lists))
-    found = _found(lists, k)
-    values = np.zeros(len(lists.lengths))
-    np.maximum.at(values, users[found], 1.0 / lists.ranks[found])
+    values: np.ndarray = _dcg(lists, k) / lists.held.most(log_weights, k)
     return values
 
 
+def _rbp(lists: HeldoutRanks, k: int | None) -> np.ndarray:
+    return lists.total(geometric_weights, k)
+
+
+def _recip_rank(lists: HeldoutRanks, k: int | None) -> np.ndarray:
+    first = lists.ascending[lists.held.indptr[:-1]]
+    return np.where(first <= _last(lists, k), 1.0 / first, 0.0)
+
+
 def _hit(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    return (_hits(lists, k) > 0).astype(np.float64)
+    return (lists.total(ones, k) > 0).astype(np.float64)
 
 
 def _precision(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    return _ratio(_hits(lists, k), _list_length(lists, k))
+    return _ratio(lists.total(ones, k), _list_length(lists, k))
 
 
 def _recall(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    relevant = _relevant(lists)
-    return _ratio(_hits(lists, k), relevant if k is None else np.minimum(relevant, k))
+    counts = lists.held.counts
+    values: np.ndarray = lists.total(ones, k) / (counts if k is None else np.minimum(counts, k))
+    return values
 
 
 def _average_precision(lists: HeldoutRanks, k: int | None) -> np.ndarray:
-    relevant = _relevant(lists)
-    users = np.repeat(np.arange(len(relevant)), relevant)
-    found = np.flatnonzero(_found(lists, k))
-    by_rank = found[np.lexsort((lists.ranks[found], users[found]))]
-    before = np.concatenate(([0], np.cumsum(_hits(lists, k))[:-1]))
-    nth = np.arange(1, len(by_rank) + 1) - before[users[by_rank]]
-    precisions = np.zeros(len(lists.ranks))
-    precisions[by_rank] = nth / lists.ranks[by_rank]
-    total = _total(lists, found, precisions[found])
-    return _ratio(total, np.minimum(relevant, _list_length(lists, k)))
+    precisions = lists.held.nth / lists.ascending
+    precisions[lists.ascending > _last(lists, k)] = 0.0
+    most = np.minimum(lists.held.counts, _list_length(lists, k))
+    return _ratio(lists.held.by_user(precisions), most)
+
+
+def _last(lists: HeldoutRanks, k: int | None) -> int:
+    """The last rank that is looked at."""
+    return lists.held.n_items if k is None else min(k, lists.held.n_items)
 
 
 _FORMULAS: Mapping[str, Callable[[HeldoutRanks, int | None], np.ndarray]] = MappingProxyType(

@@ -8,10 +8,12 @@ differ by more than most models do, hence the different names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from recsearch.evaluation.metrics import Metric
+from recsearch.evaluation.prepared import Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,49 +21,44 @@ class PredictionErrors:
     """Sums of prediction errors by user; every user has at least one rating.
 
     Attributes:
-        squared: (n_users,) float64, sum of squared errors.
-        absolute: (n_users,) float64, sum of absolute errors.
-        counts: (n_users,) int64, number of ratings.
+        held: the held-out ratings.
+        predictions: (n,) float32 aligned with them, none of them NaN.
     """
 
-    squared: np.ndarray
-    absolute: np.ndarray
-    counts: np.ndarray
+    held: Prepared
+    predictions: np.ndarray
 
+    @cached_property
+    def squared(self) -> np.ndarray:
+        """(n_users,) float64, sum of squared errors."""
+        return self.held.by_user(self._errors**2)
 
-def prediction_errors(
-    indptr: np.ndarray, values: np.ndarray, predictions: np.ndarray
-) -> PredictionErrors:
-    """Add up errors by user.
+    @cached_property
+    def absolute(self) -> np.ndarray:
+        """(n_users,) float64, sum of absolute errors."""
+        return self.held.by_user(np.abs(self._errors))
 
-    Args:
-        indptr: (n_users + 1,) rows of the flat arrays.
-        values: (n,) held-out ratings.
-        predictions: (n,) predicted ratings, none of them NaN.
-    """
-    counts = np.diff(indptr)
-    users = np.repeat(np.arange(len(counts)), counts)
-    errors = predictions.astype(np.float64) - values
-    return PredictionErrors(
-        squared=np.bincount(users, weights=errors**2, minlength=len(counts)),
-        absolute=np.bincount(users, weights=np.abs(errors), minlength=len(counts)),
-        counts=counts,
-    )
+    @cached_property
+    def _errors(self) -> np.ndarray:
+        errors: np.ndarray = self.predictions.astype(np.float64) - self.held.ratings
+        return errors
 
 
 def rating_values(metric: Metric, errors: PredictionErrors) -> np.ndarray:
     """Values of a rating metric, (n_users,) float64; pooled ones are the user's own error too."""
+    counts = errors.held.counts
     if metric.base.startswith("RMSE"):
-        values: np.ndarray = np.sqrt(errors.squared / errors.counts)
+        values: np.ndarray = np.sqrt(errors.squared / counts)
     else:
-        values = errors.absolute / errors.counts
+        values = errors.absolute / counts
     return values
 
 
 def rating_mean(metric: Metric, errors: PredictionErrors) -> float:
     """The metric over all users: mean of their values, or pooled over all ratings."""
+    n_ratings = len(errors.predictions)
     if metric.base == "RMSE-pooled":
-        return float(np.sqrt(errors.squared.sum() / errors.counts.sum()))
+        return float(np.sqrt(errors.squared.sum() / n_ratings))
     if metric.base == "MAE-pooled":
-        return float(errors.absolute.sum() / errors.counts.sum())
+        return float(errors.absolute.sum() / n_ratings)
     return float(rating_values(metric, errors).mean())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsearch.errors import UsageError
 from recsearch.identity import canonical_json
-from recsearch.models.protocol import Family, Model
+from recsearch.models.protocol import Family, Model, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +30,15 @@ _METHODS = (
     "train_epoch",
     "state",
     "load_state",
-    "scores",
     "to_pipeline",
 )
 
 
 class CustomFamily(Family):
-    """Adapts a class with the members that `recsearch.models.protocol` lists."""
+    """Adapts a class with the members that `recsearch.models.protocol` lists.
+
+    Without ``scores`` its models are evaluated through their pipelines, user by user.
+    """
 
     def __init__(self, class_path: str, cls: Any):
         self.name = class_path
@@ -77,6 +79,14 @@ class CustomFamily(Family):
         """What the class estimates; 0 where it has no estimate."""
         estimate = getattr(self._cls, "model_bytes", None)
         return 0 if estimate is None else int(estimate(dict(config), split))
+
+    def work(self, config: Mapping[str, Any], split: Split) -> Work:
+        """What the class estimates; else as `Family.work`."""
+        estimate = getattr(self._cls, "work", None)
+        if estimate is None:
+            return super().work(config, split)
+        found: Work = estimate(dict(config), split)
+        return found
 
 
 @cache

@@ -26,7 +26,8 @@ instance on one training set. A class of your own is named in the search file as
         def train_epoch(self): ...               # and the other methods of `Model`
         def state(self): ...
         def load_state(self, state): ...
-        def scores(self, users, items=None): ...
+        def scores(self, users, items=None): ... # optional: without it to_pipeline is evaluated
+                                                 # user by user, which is slower
         def to_pipeline(self, history=None): ...
 """
 
@@ -170,8 +171,8 @@ class Family(ABC):
     def prepare(self) -> None:  # noqa: B027 - most families need nothing
         """Compile or load once what models of this family need; nothing by default.
 
-        Called in the driver while Ray starts, and only then in every worker process: what the
-        driver has compiled, workers find in the cache on disk.
+        Called in the driver while Ray starts, before any trial: what it compiles, worker processes
+        find in the cache on disk.
         """
 
     def work(self, config: Mapping[str, Any], split: Split) -> Work:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from eval_tools import brute_ranks, make_split, problems, table
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recsearch.data import Split
 from recsearch.evaluation import evaluate, per_user
@@ -21,7 +22,7 @@ with warnings.catch_warnings():
     from lenskit.pipeline import Component, RecPipelineBuilder
     from lenskit.training import Trainable
 
-CUTS = (1, 2, 3, 5, 10, 100)
+CUTS = (1, 2, 3, 5, 10, 100, 1000)
 RANKING = {
     "NDCG": lk.NDCG(),
     "DCG": lk.DCG(),
@@ -80,6 +81,24 @@ def test_every_ranking_metric_on_every_list(problem: tuple[Split, np.ndarray]) -
     for name in NAMES:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-12, err_msg=name)
         assert means[name] == pytest.approx(theirs[name].mean(), abs=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 60, 10**6]), st.sampled_from([0.0, 0.3]))
+def test_long_lists_with_many_held_out_items(seed: int, distinct: int, unscored: float) -> None:
+    rng = np.random.default_rng(seed)
+    n_items, train, heldout = 230, [], {}
+    for user, count in enumerate((1, 5, 120, 60)):
+        items = rng.permutation(n_items).tolist()
+        train.append(dict.fromkeys(items[: int(rng.integers(0, n_items - count))], 3.0))
+        heldout[user] = dict.fromkeys(items[n_items - count :], 4.0)
+    split = make_split(n_items, train, heldout)
+    matrix = rng.integers(0, distinct, (4, n_items)).astype(np.float32)
+    matrix[rng.random(matrix.shape) < unscored] = np.nan
+    ours = per_user(table(matrix), split, NAMES)
+    theirs = measured(our_lists(split, matrix), truth_lists(split))
+    for name in NAMES:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-12, err_msg=name)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,1 @@
+"""Benches of whole searches: their speed, and what their strategies cost."""
