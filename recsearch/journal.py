@@ -29,6 +29,7 @@ REQUIRED_KEYS: Mapping[str, frozenset[str]] = {
     "done": frozenset({"trial", "epoch", "reason"}),
     "error": frozenset({"trial", "epoch", "kind", "message"}),
     "interrupted": frozenset({"trial", "epoch"}),
+    "continued": frozenset({"trial", "epochs"}),
     "closed": frozenset({"exit_code"}),
     "note": frozenset({"text"}),
 }
@@ -110,6 +111,14 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class JournalInMemory:
+    """Writes nothing: for what a command would do."""
+
+    def append(self, event: str, **values: Any) -> Event:
+        """The event as a journal would have it."""
+        return {"time": now(), "event": event, **values}
 
 
 def now() -> str:

@@ -117,6 +117,51 @@ class Asha:
 
 
 @dataclass(frozen=True)
+class Halving:
+    """Successive halving (Jamieson and Talwalkar, AISTATS 2016) of all trials, at every epoch.
+
+    After epoch ``grace + i`` a trial goes on if it is in the top 1/eta^(i+1) of all: if at most one
+    in eta^(i+1) of its peers had a strictly better best value within as many epochs. A peer that
+    ended earlier takes part with all it had. So trials that were pruned still count as beaten,
+    which lets few through once most suggestions are good. The best ``least`` of all go on anyway.
+
+    Attributes:
+        grace: first epoch at which trials are judged.
+        eta: reduction factor.
+        least: a trial that fewer peers than this are better than always goes on.
+        min_peers: fewer peers than this decide nothing; None for ``eta``.
+    """
+
+    grace: int = 1
+    eta: int = 4
+    least: int = 3
+    min_peers: int | None = None
+    name: ClassVar[str] = "halving"
+
+    def __post_init__(self) -> None:
+        _whole("grace", self.grace, 1)
+        _whole("eta", self.eta, 2)
+        _whole("least", self.least, 1)
+        if self.min_peers is not None:
+            _whole("min_peers", self.min_peers, 1)
+
+    def keep(
+        self, history: Sequence[float], peers: Sequence[Sequence[float]], direction: str
+    ) -> bool:
+        """Whether the best value so far is in the top 1/eta^(i+1) of all, or one of the least."""
+        epoch = len(history)
+        if epoch < self.grace:
+            return True
+        bests = [_best(peer[:epoch], direction) for peer in peers]
+        others = [best for best in bests if math.isfinite(best)]
+        if len(others) < (self.eta if self.min_peers is None else self.min_peers):
+            return True
+        own = _best(history, direction)
+        ahead = sum(_worse(own, other, direction) for other in others)
+        return ahead < self.least or ahead * self.eta ** (epoch - self.grace + 1) <= len(others)
+
+
+@dataclass(frozen=True)
 class Median:
     """The median stopping rule (Golovin et al., KDD 2017) in Ray's form.
 
@@ -148,10 +193,14 @@ class Median:
         means = [statistics.fmean(span) for span in spans if all(map(math.isfinite, span))]
         if len(means) < self.min_peers:
             return True
-        finite = [value for value in history if math.isfinite(value)]
-        pick = max if direction == "max" else min
-        best = pick(finite, default=math.nan)
-        return not _worse(best, statistics.median(means), direction)
+        return not _worse(_best(history, direction), statistics.median(means), direction)
+
+
+def _best(values: Sequence[float], direction: str) -> float:
+    """The best finite one of ``values``; NaN if there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    pick = max if direction == "max" else min
+    return pick(finite, default=math.nan)
 
 
 def _worse(value: float, other: float, direction: str) -> bool:
@@ -168,8 +217,9 @@ def _whole(key: str, value: object, least: int) -> None:
         )
 
 
-_RULES: Mapping[str, type[Asha | Median | NoPruning]] = {
+_RULES: Mapping[str, type[Asha | Halving | Median | NoPruning]] = {
     "asha": Asha,
+    "halving": Halving,
     "median": Median,
     "none": NoPruning,
 }

@@ -10,12 +10,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from recsearch.errors import SpecError
-from recsearch.pruning import Asha, Median, NoPruning, Rule, parse_scheduler
+from recsearch.pruning import Asha, Halving, Median, NoPruning, Rule, parse_scheduler
 
 NAN = math.nan
 values = st.floats(-5, 5).map(lambda value: round(value, 2))
 curves = st.lists(st.one_of(values, st.just(NAN)), min_size=1, max_size=6)
-RULES: list[Rule] = [Asha(), Asha(grace=2, eta=2, max_epochs=4), Median(grace=2), NoPruning()]
+RULES: list[Rule] = [
+    Asha(),
+    Asha(grace=2, eta=2, max_epochs=4),
+    Halving(eta=2, least=1),
+    Halving(grace=2, eta=3, least=2),
+    Median(grace=2),
+    NoPruning(),
+]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,64 @@ def test_asha_keeps_a_third_and_always_the_best(everyone: list[float], eta: int)
     ]
     assert max(everyone) in kept
     assert len(kept) == (len(everyone) - 1) // eta + 1
+
+
+@pytest.mark.parametrize(
+    ("history", "peers", "direction", "kept"),
+    [
+        pytest.param([0.5], [[0.4], [0.6]], "min", True, id="one-of-two-better"),
+        pytest.param([0.5], [[0.4], [0.4], [0.6]], "min", False, id="two-of-three-better"),
+        pytest.param([0.5], [[0.4], [0.4], [0.6]], "max", True, id="max-turns-it-round"),
+        pytest.param([0.9, 0.5], [[0.4]] + [[0.6]] * 3, "min", True, id="one-of-four-at-epoch-2"),
+        pytest.param([0.9, 0.5], [[0.4]] + [[0.6]] * 2, "min", False, id="one-of-three-at-epoch-2"),
+        pytest.param([0.9, 0.5], [[0.9, 0.4]] + [[0.6]] * 2, "min", False, id="same-at-any-epoch"),
+        pytest.param(
+            [0.9, 0.5], [[0.9, 0.6, 0.4]] + [[0.6]] * 2, "min", True, id="later-does-not-count"
+        ),
+        pytest.param([0.5, 0.9], [[0.4]] + [[0.6]] * 3, "min", True, id="best-so-far-counts"),
+        pytest.param([0.5, 0.9], [[0.9, 0.5]] * 9, "min", True, id="ties-are-kept"),
+        pytest.param([0.9], [[0.1]], "min", True, id="too-few-peers"),
+        pytest.param([0.9], [[0.1], [NAN]], "min", True, id="nan-is-no-peer"),
+        pytest.param([0.5], [[NAN, 0.4], [0.6], [0.4]], "min", True, id="nan-beside-a-best"),
+        pytest.param([NAN], [[0.6], [0.7]], "min", False, id="nan-is-worst"),
+        pytest.param([], [[0.6], [0.7]], "min", True, id="no-epoch"),
+    ],
+)
+def test_halving(
+    history: list[float], peers: list[list[float]], direction: str, kept: bool
+) -> None:
+    rule = Halving(eta=2, least=1)
+    assert rule.keep(history, peers, direction) is kept
+    # A grace period moves the rungs: what is cut at epoch e is cut one epoch later then.
+    later = Halving(grace=2, eta=2, least=1)
+    assert later.keep([9.0] * len(history), [[0.1], [0.1], [0.1]], "min") is (len(history) < 2)
+    moved = [[math.nan, *peer] for peer in peers]
+    assert not history or later.keep([NAN, *history], moved, direction) is kept
+
+
+@given(st.permutations(range(64)), st.integers(2, 4), st.integers(1, 4), st.integers(1, 4))
+def test_halving_keeps_one_in_eta_to_the_epoch_and_the_least(
+    order: list[int], eta: int, epoch: int, least: int
+) -> None:
+    rule = Halving(eta=eta, least=least)
+    everyone = [[float(value)] * epoch for value in order]
+    kept = [
+        curve[0]
+        for n, curve in enumerate(everyone)
+        if rule.keep(curve, [peer for m, peer in enumerate(everyone) if m != n], "min")
+    ]
+    assert sorted(kept) == [float(value) for value in range(max(63 // eta**epoch + 1, least))]
+
+
+@given(curves, st.lists(curves, max_size=6), st.sampled_from(["min", "max"]), st.integers(0, 5))
+def test_halving_is_never_more_lenient_later(
+    history: list[float], peers: list[list[float]], direction: str, stays: int
+) -> None:
+    """Standing still: who is cut after an epoch would be cut after any further one."""
+    rule, longer = Halving(eta=2, least=1), [*history, *[history[-1]] * stays]
+    frozen = [peer[: len(history)] for peer in peers]
+    if not rule.keep(history, frozen, direction):
+        assert not rule.keep(longer, frozen, direction)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +259,7 @@ def test_nothing_is_pruned_for_want_of_peers(
     history: list[float], peers: list[list[float]], direction: str
 ) -> None:
     assert NoPruning().keep(history, peers, direction)
-    for rule in (Asha(min_peers=3), Median(min_peers=3)):
+    for rule in (Asha(min_peers=3), Halving(least=1, min_peers=3), Median(min_peers=3)):
         assert rule.keep(history, peers[:2], direction)
         assert rule.keep([], peers, direction)
 
@@ -204,6 +269,8 @@ def test_nothing_is_pruned_for_want_of_peers(
     [
         ("asha", {}, Asha(grace=1, eta=3, max_epochs=30)),
         ("asha", {"grace": 2, "eta": 4, "min_peers": 5}, Asha(2, 4, 30, 5)),
+        ("halving", {}, Halving(grace=1, eta=4, least=3)),
+        ("halving", {"grace": 2, "eta": 2, "least": 1, "min_peers": 5}, Halving(2, 2, 1, 5)),
         ("median", {}, Median(grace=3, min_peers=3)),
         ("median", {"grace": 1, "min_peers": 4}, Median(grace=1, min_peers=4)),
         ("none", {}, NoPruning()),
@@ -220,6 +287,11 @@ def test_parse_scheduler(name: str, options: dict[str, object], rule: Rule) -> N
         ("asah", {}, "search.scheduler = 'asah'", "asha"),
         ("asha", {"etta": 3}, "search.scheduler_options.etta", "eta"),
         ("asha", {"max_epochs": 3}, "search.scheduler_options.max_epochs", ""),
+        ("halving", {"etta": 3}, "search.scheduler_options.etta", "eta"),
+        ("halving", {"eta": 1}, "search.scheduler_options.eta = 1", ""),
+        ("halving", {"grace": 0}, "search.scheduler_options.grace = 0", ""),
+        ("halving", {"least": 0}, "search.scheduler_options.least = 0", ""),
+        ("halving", {"min_peers": 0}, "search.scheduler_options.min_peers = 0", ""),
         ("none", {"grace": 3}, "none has no such option", ""),
         ("asha", {"eta": 1}, "search.scheduler_options.eta = 1", ""),
         ("asha", {"eta": 2.5}, "search.scheduler_options.eta = 2.5", ""),

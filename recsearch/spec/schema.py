@@ -88,13 +88,16 @@ class SearchSection(Section):
     """Searcher: ``tpe`` (tree-structured Parzen estimator), ``random`` (independent draws) or
     ``grid`` (every combination, in the order of the file). Trial 1 is always the default
     configuration."""
+    cheapest_of: Annotated[int, Field(ge=1, le=8)] = 1
+    """``tpe`` proposes this many points for a trial, and the one whose epochs are cheapest is
+    tried: the model says what an epoch costs. 1 leaves cost out of it."""
     trials: Annotated[int, Field(ge=1)] = 100
     """Total number of trials, resumed ones included. A space with fewer points ends earlier."""
     max_epochs: Annotated[int, Field(ge=1)] = 30
     """Epochs per trial at most. One-shot models have exactly one."""
-    scheduler: Literal["asha", "median", "none"] = "asha"
+    scheduler: Literal["asha", "halving", "median", "none"] = "asha"
     """Rule that prunes trials which fall behind others: ``asha`` (asynchronous successive
-    halving), ``median`` or ``none``."""
+    halving), ``halving`` (at every epoch, among all trials), ``median`` or ``none``."""
     scheduler_options: dict[str, Scalar] = {}
     """Settings of the scheduler, by name."""
     stop: Annotated[PlateauStop | NoStop, Field(discriminator="rule")] = PlateauStop()

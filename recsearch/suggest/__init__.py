@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from recsearch.space import Params
 from recsearch.spec import SearchSpec
 from recsearch.suggest.defaults import default_params
@@ -13,13 +15,19 @@ from recsearch.suggest.uniform import UniformSuggester
 __all__ = ["Observation", "Suggester", "Suggestion", "default_params", "make_suggester"]
 
 
-def make_suggester(spec: SearchSpec, seed: int, default_params: Params | None) -> Suggester:
+def make_suggester(
+    spec: SearchSpec,
+    seed: int,
+    default_params: Params | None,
+    cost_of: Callable[[Params], float],
+) -> Suggester:
     """The searcher that a search asks for.
 
     Args:
         spec: its space, method and objective.
         seed: root seed of the run.
         default_params: parameters of trial 1, a point of the space; None to leave it out.
+        cost_of: parameters to the cost of an epoch, in any unit.
 
     Raises:
         UsageError: ``default_params`` is no point of the space, or a grid is too large.
@@ -30,4 +38,11 @@ def make_suggester(spec: SearchSpec, seed: int, default_params: Params | None) -
         return GridSuggester(spec.space, default_params)
     if spec.search.method == "random":
         return UniformSuggester(spec.space, seed, default_params)
-    return TpeSuggester(spec.space, seed, spec.direction, default_params)
+    return TpeSuggester(
+        spec.space,
+        seed,
+        spec.direction,
+        default_params,
+        cheapest_of=spec.search.cheapest_of,
+        cost_of=cost_of,
+    )

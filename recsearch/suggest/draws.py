@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,14 @@ def identities(points: Iterable[Mapping[str, Any]]) -> set[Hashable]:
 
 def fresh(
     draw: Callable[[int], dict[str, Any]], tried: set[Hashable], attempts: int
-) -> dict[str, Any] | None:
-    """The first of ``draw(0)``, ``draw(1)`` … that has not been tried; None after ``attempts``."""
+) -> Iterator[dict[str, Any]]:
+    """Those of ``draw(0)`` … ``draw(attempts - 1)`` that were neither tried nor drawn before."""
+    seen = set(tried)
     for attempt in range(attempts):
         point = draw(attempt)
-        if identity(point) not in tried:
-            return point
-    return None
+        if identity(point) not in seen:
+            seen.add(identity(point))
+            yield point
 
 
 def untried(space: Space, rng: np.random.Generator, tried: set[Hashable]) -> dict[str, Any] | None:
@@ -47,7 +48,7 @@ def uniform(space: Space, seed: int, number: int, tried: set[Hashable]) -> dict[
     def draw(attempt: int) -> dict[str, Any]:
         return space.sample(generator(seed, number, attempt, "uniform"))
 
-    point = fresh(draw, tried, REDRAWS)
+    point = next(fresh(draw, tried, REDRAWS), None)
     if point is None:
         point = untried(space, generator(seed, number, REDRAWS, "uniform"), tried)
     return draw(0) if point is None else point

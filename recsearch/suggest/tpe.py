@@ -16,8 +16,9 @@ seeds. Regret on the three, in units of 1e-4: random search 25, 9, 77; these set
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 from recsearch.identity import derive_seed
@@ -49,6 +50,11 @@ class TpeSuggester:
         seed: root seed of the run.
         direction: of the objective.
         default: parameters of trial 1; None to draw it, too.
+        cheapest_of: number of proposals of which the cheapest is suggested.
+        cost_of: parameters to the cost of an epoch, in any unit.
+
+    Raises:
+        ValueError: ``cheapest_of`` is above 1 and there is no ``cost_of``.
     """
 
     def __init__(
@@ -57,7 +63,14 @@ class TpeSuggester:
         seed: int,
         direction: Literal["min", "max"],
         default: Params | None = None,
+        *,
+        cheapest_of: int = 1,
+        cost_of: Callable[[Params], float] | None = None,
     ):
+        if cheapest_of > 1 and cost_of is None:
+            raise ValueError("cheapest_of: the cheapest needs cost_of")
+        self._cheapest_of = cheapest_of
+        self._cost_of = cost_of
         self._space = space
         self._seed = seed
         self._sign = 1.0 if direction == "min" else -1.0
@@ -87,10 +100,20 @@ class TpeSuggester:
             def propose(attempt: int) -> dict[str, Any]:
                 return self._propose(number, attempt, documents)
 
-            point = fresh(propose, tried, REDRAWS)
-            if point is not None:
-                return Suggestion(point, "tpe")
+            points = list(islice(fresh(propose, tried, self._attempts), self._cheapest_of))
+            if points:
+                return Suggestion(self._cheapest(points), "tpe")
         return Suggestion(uniform(self._space, self._seed, number, tried), "random")
+
+    @property
+    def _attempts(self) -> int:
+        return REDRAWS + self._cheapest_of - 1
+
+    def _cheapest(self, points: list[dict[str, Any]]) -> dict[str, Any]:
+        """The first of the cheapest points."""
+        if self._cost_of is None:
+            return points[0]
+        return min(points, key=self._cost_of)
 
     def _loss(self, value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else self._sign * value

@@ -56,6 +56,11 @@ def run(suggester, trials, objective, lag=8):
     return suggestions
 
 
+def cost(params):
+    """What an epoch costs, for those searchers that ask."""
+    return float(params.get("size", 1))
+
+
 class SuggesterContract:
     """Checked for every method; a subclass makes the searcher."""
 
@@ -164,6 +169,39 @@ class TestTpe(SuggesterContract):
         assert identity(alone.params) != identity(beside.params)
 
 
+class TestCheapestTpe(SuggesterContract):
+    def make(self, space, seed=1, default=None):
+        return TpeSuggester(space, seed, "min", default, cheapest_of=3, cost_of=cost)
+
+    def test_it_takes_the_cheapest_of_what_tpe_proposes(self):
+        done = [
+            Observation(n, s.params, score(s.params))
+            for n, s in enumerate(run(self.make(MIXED), 30, score), start=1)
+        ]
+        plain = TpeSuggester(MIXED, 1, "min").suggest(31, done, []).params
+        asked = []
+
+        def noted(params):
+            asked.append(params)
+            return cost(params)
+
+        for count in (2, 3, 4):
+            asked.clear()
+            suggester = TpeSuggester(MIXED, 1, "min", cheapest_of=count, cost_of=noted)
+            chosen = suggester.suggest(31, done, []).params
+            assert asked[0] == plain
+            assert len({identity(point) for point in asked}) == len(asked) == count
+            assert chosen == min(asked, key=cost)
+
+    def test_a_model_that_does_not_say_what_it_costs_gets_plain_tpe(self):
+        free = TpeSuggester(MIXED, 1, "min", cheapest_of=3, cost_of=lambda _: 0.0)
+        assert run(free, 20, score) == run(TpeSuggester(MIXED, 1, "min"), 20, score)
+
+    def test_cost_is_needed(self):
+        with pytest.raises(ValueError, match="cost_of"):
+            TpeSuggester(MIXED, 1, "min", cheapest_of=2)
+
+
 class TestGrid(SuggesterContract):
     def make(self, space, seed=1, default=None):
         return GridSuggester(space, default)
@@ -190,10 +228,10 @@ class TestGrid(SuggesterContract):
 def test_resumed_searches_equal_straight_ones(seed, lag, method):
     spec = load_search("als", overrides={"search.method": method, "search.lag": lag})
     spec = replace(spec, space=MIXED)
-    straight = run(make_suggester(spec, seed, DEFAULT), 26, score, lag)
+    straight = run(make_suggester(spec, seed, DEFAULT, cost), 26, score, lag)
     done = [Observation(n, s.params, score(s.params)) for n, s in enumerate(straight, start=1)]
     seen = max(0, 26 - lag)
-    again = make_suggester(spec, seed, DEFAULT)
+    again = make_suggester(spec, seed, DEFAULT, cost)
     assert again.suggest(26, done[:seen], [d.params for d in done[seen:25]]) == straight[25]
 
 
@@ -203,12 +241,22 @@ def test_resumed_searches_equal_straight_ones(seed, lag, method):
 )
 def test_the_search_file_chooses_the_method(method, kind):
     spec = load_search("bias", overrides={"search.method": method})
-    assert isinstance(make_suggester(spec, 1, None), kind)
+    assert isinstance(make_suggester(spec, 1, None, cost), kind)
+
+
+def test_the_search_file_chooses_how_many_proposals_compete():
+    found = {}
+    for count in (1, 3):
+        spec = load_search("als", overrides={"search.cheapest_of": count})
+        suggester = make_suggester(spec, 1, None, lambda params: float(params["embedding_size"]))
+        suggestions = run(suggester, 40, lambda params: -params["embedding_size"], lag=1)
+        found[count] = [s.params["embedding_size"] for s in suggestions if s.origin == "tpe"]
+    assert sum(found[3]) < sum(found[1])
 
 
 def test_a_default_outside_the_space_is_refused():
     with pytest.raises(UsageError, match=r"damping\.user = 0"):
-        make_suggester(load_search("bias"), 1, {"damping.user": 0.0, "damping.item": 1.0})
+        make_suggester(load_search("bias"), 1, {"damping.user": 0.0, "damping.item": 1.0}, cost)
 
 
 class TestDefaultParams:
