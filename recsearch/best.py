@@ -24,6 +24,7 @@ def config_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow
         "params": trial.params,
         "epochs": row.epoch,
         "seed": identity["seed"],
+        **{key: identity[key] for key in ("device",) if key in identity},
         "objective": search["search"]["metric"],
         "direction": identity["direction"],
         "value": row.value(search["search"]["metric"]),

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from recsearch.journal import Journal
+from recsearch.journal import Event
 from recsearch.pruning import Rule
 from recsearch.record import EpochRow, Record, TrialView
+
+
+class Appends(Protocol):
+    """What a ledger needs of a journal."""
+
+    def append(self, event: str, **values: Any) -> Event:
+        """Write one event durably and return it."""
 
 
 class Ledger:
@@ -29,7 +36,7 @@ class Ledger:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Appends,
         record: Record,
         *,
         lag: int,
@@ -43,6 +50,7 @@ class Ledger:
         self._on_change = on_change
         self._on_best = on_best
         self._on_note = on_note
+        self._histories: dict[int, tuple[TrialView, list[float]]] = {}
         best = record.best()
         self._best = None if best is None else best[1]
 
@@ -72,6 +80,10 @@ class Ledger:
     def started(self, number: int) -> None:
         """A worker takes up the trial."""
         self.write("started", trial=number)
+
+    def continued(self, number: int, epochs: int) -> None:
+        """A trial that the search has ended is to have this many epochs."""
+        self.write("continued", trial=number, epochs=epochs)
 
     def interrupted(self, number: int, reason: str) -> None:
         """The trial stopped without having ended; it will be continued."""
@@ -119,12 +131,15 @@ class Ledger:
 
     def _peers(self, number: int) -> Sequence[Sequence[float]]:
         trials = self.record.trials
-        return [
-            self._history(trials[n])
-            for n in range(1, number - self._lag + 1)
-            if trials[n].state in {"done", "pruned"}
-        ]
+        peers = [trials[n].searched for n in range(1, number - self._lag + 1)]
+        return [self._history(peer) for peer in peers if peer.state in {"done", "pruned"}]
 
     def _history(self, trial: TrialView) -> list[float]:
+        # Every epoch looks at all peers again; a view is replaced when its trial changes.
+        known = self._histories.get(trial.number)
+        if known is not None and known[0] is trial:
+            return known[1]
         values = trial.history(self.record.objective.name)
-        return [value if math.isfinite(value) else math.nan for value in values]
+        history = [value if math.isfinite(value) else math.nan for value in values]
+        self._histories[trial.number] = (trial, history)
+        return history

@@ -90,9 +90,10 @@ def open_checkpoint(
             state = opened.restore(
                 chosen.key,
                 row.epoch,
-                remake=lambda part, name, source: family.remake(
-                    chosen.config, split_of(view.identity), source
-                ),
+                # Where it was trained, as other devices compute other bits.
+                remake=lambda part, name, source: family.on(
+                    view.identity.get("device", "cpu")
+                ).remake(chosen.config, split_of(view.identity), source),
             )
         except CheckpointNotFoundError as err:
             stored = opened.epochs(chosen.key)

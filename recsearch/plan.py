@@ -78,6 +78,8 @@ def trial_key(
     family: Family, config: Mapping[str, Any], split: Split, seed: int, metrics: Sequence[str]
 ) -> str:
     """Address of a trial in the store: equal numbers by construction, wherever it runs."""
+    # Only where it is another: keys of trials on the CPU stay what they were.
+    where = {} if family.device == "cpu" else {"device": family.device}
     return digest(
         {
             "split": split.split_id,
@@ -89,6 +91,7 @@ def trial_key(
             "evaluation": EVALUATION_VERSION,
             "code": family.code_version,
             "versions": family.versions(),
+            **where,
         }
     )
 

@@ -1,18 +1,22 @@
 """Which trial comes next: a function of the search, the seed and the journal alone.
 
 Trial *k* is suggested from the results of trials 1 … *k − lag*; those in between are pending. So
-the plan depends neither on the number of workers nor on the order in which results arrive.
+the plan depends neither on the number of workers nor on the order in which results arrive, and the
+order in which determined trials are started is free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from recsearch.ledger import Ledger
 from recsearch.record import TrialView, best_row
 from recsearch.suggest import Observation, Suggester
+
+TAIL = 2
+"""Trials left to start, per worker, from which on the costliest one comes first."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,33 @@ class Wait:
     """Whether there is a next trial, or which, depends on trials that still run."""
 
 
+class Plan(Protocol):
+    """What one command has to run."""
+
+    @property
+    def total(self) -> int:
+        """Number of trials that the run will have."""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether every trial has ended."""
+
+    def begin(self) -> None:
+        """Journal what has been decided; the command has opened the run."""
+
+    def next(self) -> PlannedTrial | Wait | None:
+        """The next trial to start, `Wait`, or None when all have ended."""
+
+    def again(self, number: int) -> None:
+        """Hand out a trial once more: it stopped without having ended."""
+
+
 class Planner:
-    """Hands out unfinished trials of the journal first, then new ones.
+    """Hands out unfinished trials of the journal first, then new ones, by number.
+
+    Towards the end it suggests as far ahead as the lag allows and hands out the costliest trial
+    first: a long one that is started last would leave all other workers idle. Before, the oldest
+    trial comes first, because it is the one that later suggestions wait for.
 
     Args:
         ledger: the run's journal and record.
@@ -38,6 +67,9 @@ class Planner:
         lag: how many trials back a suggestion may look at the earliest.
         complete: sampled parameters to the complete model configuration.
         key_of: complete configuration to its address in the store.
+        cost_of: complete configuration to its cost, in any unit.
+        workers: trials at a time.
+        retry_errors: whether trials that ended in an error are run again.
     """
 
     def __init__(
@@ -49,6 +81,8 @@ class Planner:
         lag: int,
         complete: Callable[[dict[str, Any]], dict[str, Any]],
         key_of: Callable[[Mapping[str, Any]], str],
+        cost_of: Callable[[Mapping[str, Any]], float] = lambda config: 0.0,
+        workers: int = 1,
         retry_errors: bool = False,
     ):
         self._ledger = ledger
@@ -56,11 +90,14 @@ class Planner:
         self._lag = lag
         self._complete = complete
         self._key_of = key_of
+        self._cost_of = cost_of
+        self._tail = TAIL * workers
+        self._observed: dict[int, tuple[TrialView, Observation]] = {}
         self._total = total if suggester.total is None else min(total, suggester.total)
-        self._unfinished = [
+        self._queue = [
             trial
             for _, trial in sorted(ledger.record.trials.items())
-            if not trial.finished or (retry_errors and trial.state == "error")
+            if not trial.searched.finished or (retry_errors and trial.searched.state == "error")
         ]
 
     @property
@@ -71,23 +108,49 @@ class Planner:
     @property
     def nothing_left(self) -> bool:
         """Whether every trial has ended."""
-        return not self._unfinished and len(self._ledger.record.trials) >= self._total
+        return not self._queue and len(self._ledger.record.trials) >= self._total
+
+    def begin(self) -> None:
+        """Nothing: a suggestion is journalled when it is made."""
 
     def next(self) -> PlannedTrial | Wait | None:
         """The next trial to start, `Wait`, or None when all have ended.
 
         Not before they have: a trial whose worker dies comes back.
         """
-        if self._unfinished:
-            trial = self._unfinished.pop(0)
-            return PlannedTrial(trial.number, trial.config, trial.key)
-        trials = self._ledger.record.trials
-        number = len(trials) + 1
-        if number > self._total:
-            return None if all(trial.finished for trial in trials.values()) else Wait()
+        while self._may_suggest() and self._suggest():
+            pass
+        if not self._queue:
+            trials = [trial.searched for trial in self._ledger.record.trials.values()]
+            all_ended = len(trials) >= self._total and all(trial.finished for trial in trials)
+            return None if all_ended else Wait()
+        trial = min(self._queue, key=self._turn)
+        self._queue.remove(trial)
+        return PlannedTrial(trial.number, trial.config, trial.key)
+
+    def again(self, number: int) -> None:
+        """Hand out a trial once more: it stopped without having ended."""
+        self._queue.append(self._ledger.record.trials[number])
+
+    @property
+    def _near_end(self) -> bool:
+        unstarted = self._total - len(self._ledger.record.trials) + len(self._queue)
+        return unstarted <= self._tail
+
+    def _turn(self, trial: TrialView) -> tuple[float, int]:
+        return -self._cost_of(trial.config) if self._near_end else 0.0, trial.number
+
+    def _may_suggest(self) -> bool:
+        return (not self._queue or self._near_end) and (
+            len(self._ledger.record.trials) < self._total
+        )
+
+    def _suggest(self) -> bool:
+        """Journal and queue the next new trial, unless it depends on one that has not ended."""
+        number = len(self._ledger.record.trials) + 1
         seen, pending = self._known_to(number)
         if any(not trial.finished for trial in seen):
-            return Wait()
+            return False
         suggestion = self._suggester.suggest(
             number,
             [self._observation(trial) for trial in seen],
@@ -96,20 +159,21 @@ class Planner:
         config = self._complete(dict(suggestion.params))
         key = self._key_of(config)
         self._ledger.suggested(number, dict(suggestion.params), config, key, suggestion.origin)
-        return PlannedTrial(number, config, key)
-
-    def again(self, number: int) -> None:
-        """Hand out a trial once more, before any other: it stopped without having ended."""
-        self._unfinished.insert(0, self._ledger.record.trials[number])
+        self._queue.append(self._ledger.record.trials[number])
+        return True
 
     def _known_to(self, number: int) -> tuple[list[TrialView], list[TrialView]]:
-        trials = self._ledger.record.trials
-        seen = [trials[n] for n in range(1, number) if n <= number - self._lag]
-        pending = [trials[n] for n in range(1, number) if n > number - self._lag]
-        return seen, pending
+        trials = [self._ledger.record.trials[n].searched for n in range(1, number)]
+        split = max(0, number - self._lag)
+        return trials[:split], trials[split:]
 
     def _observation(self, trial: TrialView) -> Observation:
+        known = self._observed.get(trial.number)
+        if known is not None and known[0] is trial:
+            return known[1]
         metric = self._ledger.record.objective
         row = None if trial.state == "error" else best_row(trial.epochs, metric)
         value = None if row is None else row.value(metric.name)
-        return Observation(trial.number, dict(trial.params), value)
+        observation = Observation(trial.number, dict(trial.params), value)
+        self._observed[trial.number] = (trial, observation)
+        return observation

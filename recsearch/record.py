@@ -47,6 +47,9 @@ class TrialView:
 
     ``state`` is one of queued, training, done, pruned, error, interrupted. ``reason`` is the rule
     that ended it (plateau, max_epochs, one_shot, asha, median) or the kind of its error.
+
+    ``target`` is the number of epochs that it was continued for after the search had ended it, and
+    ``ended_by_search`` the trial as it was then.
     """
 
     number: int
@@ -60,11 +63,21 @@ class TrialView:
     epochs: tuple[EpochRow, ...] = ()
     started: str | None = None
     ended: str | None = None
+    target: int | None = None
+    ended_by_search: TrialView | None = None
 
     @property
     def finished(self) -> bool:
         """Whether the trial is done, pruned or in error."""
         return self.state in FINISHED
+
+    @property
+    def searched(self) -> TrialView:
+        """The trial as the search sees it: without what it was continued for.
+
+        Suggestions and pruning look at nothing else, so that continuing a trial changes no search.
+        """
+        return self.ended_by_search or self
 
     @property
     def cached(self) -> bool:
@@ -216,6 +229,20 @@ def _ended(state: str, reason: str) -> Callable[[Record, Event], None]:
     return apply
 
 
+def _continued(record: Record, event: Event) -> None:
+    trial = record.trials[event["trial"]]
+    if not trial.searched.finished:
+        raise ValueError(f"trial {trial.number} had not ended")
+    record.trials[trial.number] = replace(
+        trial,
+        state="queued",
+        reason=None,
+        message=None,
+        target=event["epochs"],
+        ended_by_search=trial.searched,
+    )
+
+
 def _note(record: Record, event: Event) -> None:
     record.notes.append(event["text"])
 
@@ -231,5 +258,6 @@ _APPLY: dict[str, Callable[[Record, Event], None]] = {
     "done": _ended("done", "reason"),
     "error": _ended("error", "kind"),
     "interrupted": _ended("interrupted", "reason"),
+    "continued": _continued,
     "note": _note,
 }

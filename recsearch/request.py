@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from recsearch import __version__
 from recsearch.data import Split, SplitSpec, load_dataset, load_split
 from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
-from recsearch.files import store_for_run
+from recsearch.files import store_for_run, store_from_run
 from recsearch.models import Family, resolve
 from recsearch.run import FORMAT
 from recsearch.spec import SearchSpec
@@ -30,6 +31,7 @@ class Request:
     store_url: str
     seed: int = 42
     workers: int | None = None
+    device: str = "cpu"
     split: SplitSpec = field(default_factory=SplitSpec)
     fresh: bool = False
     retry_errors: bool = False
@@ -53,7 +55,8 @@ def resolve_request(request: Request) -> Resolved:
     Raises:
         SpecError: the search file does not fit its model.
         DataError: the data set cannot be used.
-        UsageError: the store is in the memory of one process.
+        UsageError: the store is in the memory of one process, or the device is none on which the
+            model can train here.
     """
     if request.store_url.startswith("memory://"):
         raise UsageError(
@@ -62,10 +65,34 @@ def resolve_request(request: Request) -> Resolved:
             hint="Name a folder, such as --store store.",
         )
     spec = request.spec
-    family = resolve(spec.model.class_)
+    family = resolve(spec.model.class_).on(request.device)
     split = load_split(load_dataset(request.dataset), request.split)
     metrics = measured(family, spec)
     return Resolved(request, split, family, metrics, _identity(request, family, split, metrics))
+
+
+def request_of_run(
+    root: Path,
+    identity: Mapping[str, Any],
+    *,
+    workers: int | None,
+    retry_errors: bool,
+    command: str,
+) -> Request:
+    """The request that began a run, as its identity has it, for a command that works on it."""
+    recorded = identity["split"]
+    return Request(
+        spec=SearchSpec.from_resolved(identity["search"], identity["search_file"]),
+        dataset=identity["dataset"]["name"],
+        run_root=root,
+        store_url=store_from_run(root, identity["store"]),
+        seed=identity["seed"],
+        workers=workers,
+        device=identity.get("device", "cpu"),
+        split=SplitSpec(**{item.name: recorded[item.name] for item in fields(SplitSpec)}),
+        retry_errors=retry_errors,
+        command=command,
+    )
 
 
 def measured(family: Family, spec: SearchSpec) -> tuple[str, ...]:
@@ -100,6 +127,8 @@ def _identity(
             "train_ratings": len(split.train.items),
         },
         "seed": request.seed,
+        # Only where it is another: runs on the CPU have none recorded.
+        **({} if request.device == "cpu" else {"device": request.device}),
         "direction": parse(resolved["search"]["metric"]).direction,
         "metrics": list(metrics),
         "code": {

@@ -38,6 +38,7 @@ IDENTITY_FIELDS = (
     "dataset.dataset_id",
     "split.split_id",
     "seed",
+    "device",
     "code",
     "store",
 )

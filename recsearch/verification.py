@@ -14,7 +14,7 @@ from recsearch.best import CONFIG_FORMAT
 from recsearch.errors import StoreDamagedError, StoreError, UsageError
 from recsearch.identity import derive_seed
 from recsearch.loading import check_metrics, split_of
-from recsearch.models import Model, resolve
+from recsearch.models import Family, Model, resolve
 from recsearch.state import State
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
@@ -71,11 +71,12 @@ def verify(
 
     Raises:
         VerificationError: a metric differs, or data set or split are others.
+        UsageError: it was trained on a device that this machine does not have.
         StoreDamagedError: the metrics agree, but the stored checkpoint is damaged.
     """
     use_one_thread()
+    family = _family(document)
     split = split_of(document)
-    family = resolve(document["model"])
     model = family.create(document["config"], split, derive_seed(document["seed"], "init"))
     for epoch in range(1, document["epochs"] + 1):
         model.train_epoch()
@@ -83,6 +84,20 @@ def verify(
     found = measure(model, family, split, tuple(document["metrics"]))
     difference = check_metrics(document["metrics"], found, "retrained")
     return Verified(found, difference, _bit_equal(model, document, store_url))
+
+
+def _family(document: dict[str, Any]) -> Family:
+    device = document.get("device", "cpu")
+    try:
+        return resolve(document["model"]).on(device)
+    except UsageError as err:
+        if device == "cpu":
+            raise
+        raise UsageError(
+            f"trained on {device}, so it can only be verified there: {err.message}",
+            hint="Take best-config.json and the data to a machine with such a device, and type the "
+            "same command there.",
+        ) from err
 
 
 def _bit_equal(model: Model, document: dict[str, Any], store_url: str | None) -> bool | None:

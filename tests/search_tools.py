@@ -24,7 +24,7 @@ from recsearch.stopping import NoStop, StopRule
 from recsearch.store import Store
 from recsearch.store.layout import Layout
 from recsearch.trial import run_trial
-from recsearch.tuning import driver, trials
+from recsearch.tuning import driver, session, trials
 
 USERS, ITEMS = 20, 12
 
@@ -144,11 +144,11 @@ def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", *
         record = Record.replay(parse(spec.search.metric), journal.events)
         ledger = Ledger(
             journal, record, lag=spec.search.lag,
-            on_best=lambda trial, row: driver.write_best(paths, identity, trial, row),
+            on_best=lambda trial, row: session.write_best(paths, identity, trial, row),
         )  # fmt: skip
-        planner = driver.make_planner(resolved, ledger, driver._suggester(resolved))
-        shared = trials._worker_setup(resolved, identity, paths)
-        rule = trials.pruning_rule(resolved)
+        planner = driver.make_planner(resolved, ledger, driver.make_suggester_of(resolved))
+        terms = trials.search_terms(resolved)
+        shared = trials._worker_setup(resolved, identity, paths, terms)
         ledger.write("opened", pid=1, host="h", version="0", workers=1, trials=planner.total,
                      resumed=False)  # fmt: skip
         while isinstance(planned := planner.next(), PlannedTrial):
@@ -157,6 +157,6 @@ def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", *
             for result in run_trial(plan, resolved.family, resolved.split, store):
                 outcome = asdict(result)
                 del outcome["replayed"]
-                if ledger.report(planned.number, {"outcome": outcome}, rule):
+                if ledger.report(planned.number, {"outcome": outcome}, terms.pruning):
                     break
     return RunView.open(paths.root)

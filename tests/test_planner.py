@@ -15,6 +15,8 @@ from recsearch.record import Record
 from recsearch.suggest import Observation, Suggestion
 
 OPEN: list[Journal] = []
+COSTS = {3: 5.0, 6: 9.0, 7: 3.0, 8: 3.0}
+"""Cost by number of the trial; 1 for others."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ class Memory:
 
 class Desk:
     def __init__(self, folder: Path, *, total: int = 4, lag: int = 2, grid: int | None = None,
-                 retry_errors: bool = False):  # fmt: skip
+                 retry_errors: bool = False, workers: int = 1):  # fmt: skip
         self.journal = Journal(folder / "j")
         OPEN.append(self.journal)
         self.record = Record.replay(parse("RMSE"), self.journal.events)
@@ -53,6 +55,8 @@ class Desk:
             lag=lag,
             complete=lambda params: {**params, "filled": True},
             key_of=lambda config: digest(dict(config)),
+            cost_of=lambda config: COSTS.get(config["x"], 1.0),
+            workers=workers,
             retry_errors=retry_errors,
         )
 
@@ -151,3 +155,47 @@ def test_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:
     assert silent.planner.nothing_left
     silent.journal.close()
     assert Desk(tmp_path, total=1, retry_errors=True).next_number() == 1
+
+
+def test_the_costliest_trial_comes_first_near_the_end(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, total=8, lag=8, workers=2)
+    assert [desk.next_number() for _ in range(4)] == [1, 2, 3, 4], "by number at first"
+    assert list(desk.record.trials) == [1, 2, 3, 4], "nothing is suggested before it is needed"
+    assert desk.next_number() == 6
+    assert list(desk.record.trials) == [1, 2, 3, 4, 5, 6, 7, 8], "journalled by number"
+    assert [desk.next_number() for _ in range(3)] == [7, 8, 5], "equal costs by number"
+    assert isinstance(desk.planner.next(), Wait)
+
+
+def test_near_the_end_nothing_is_suggested_beyond_the_lag(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, total=8, lag=3, workers=4)
+    assert [desk.next_number() for _ in range(3)] == [3, 1, 2]
+    desk.end(3, 0.5)
+    assert isinstance(desk.planner.next(), Wait), "trial 4 depends on trial 1"
+    desk.end(1, 0.5)
+    assert desk.next_number() == 4
+    desk.end(2, 0.5)
+    assert list(desk.record.trials) == [1, 2, 3, 4]
+    assert [desk.next_number(), desk.next_number()] == [6, 5]
+    assert [seen.number for seen in desk.memory.shown[6][0]] == [1, 2, 3]
+
+
+def test_the_order_of_starting_changes_no_suggestion(tmp_path: Path) -> None:
+    shown = []
+    for workers in (1, 4):
+        (tmp_path / str(workers)).mkdir()
+        desk = Desk(tmp_path / str(workers), total=8, lag=2, workers=workers)
+        while isinstance(planned := desk.planner.next(), PlannedTrial):
+            desk.end(planned.number, 1 / planned.number)
+        assert desk.planner.nothing_left
+        shown.append(desk.memory.shown)
+    assert shown[0] == shown[1]
+
+
+def test_a_journal_killed_near_the_end_is_resumed_costliest_first(tmp_path: Path) -> None:
+    first = Desk(tmp_path, total=8, lag=8, workers=4)
+    assert [first.next_number(), first.next_number()] == [6, 3]
+    first.end(6, 0.5)
+    first.journal.close()
+    again = Desk(tmp_path, total=8, lag=8, workers=4)
+    assert [again.next_number() for _ in range(7)] == [3, 7, 8, 1, 2, 4, 5]

@@ -13,6 +13,10 @@ from recsearch.errors import RecsearchError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("recsearch.cli.search:search", "Run or resume a hyperparameter search."),
+    "continue": (
+        "recsearch.cli.continue_:continue_",
+        "Give pruned or stopped trials of a run more epochs.",
+    ),
     "status": ("recsearch.cli.runs:status", "Show runs, or the trials of one run."),
     "best": ("recsearch.cli.runs:best", "Print the best configuration or result of a run."),
     "load": ("recsearch.cli.load:load", "Load a checkpoint: recommend, export or re-evaluate."),

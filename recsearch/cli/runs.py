@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from recsearch.cli.options import json_option, run_path
+from recsearch.cli.options import json_option, program, run_path
 from recsearch.cli.output import print_json, print_rows
 from recsearch.cli.report import opens
 from recsearch.errors import UsageError
@@ -154,7 +154,17 @@ def _print_failures(view: Any, trials: list[Any]) -> None:
         click.echo(f"  configuration  {json.dumps(trial.config)}")
         click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
     if trials:
-        click.echo(f"run them again: {view.identity['command']} --retry-errors")
+        click.echo(f"run them again: {_again(view, trials)} --retry-errors")
+
+
+def _again(view: Any, trials: list[Any]) -> str:
+    """The command that ran these trials: the search, or what continued them since."""
+    continued = [trial for trial in trials if trial.target]
+    if len(continued) < len(trials):
+        return str(view.identity["command"])
+    named = " ".join(f"--trial {trial.number}" for trial in continued)
+    epochs = max(trial.target for trial in continued)
+    return f"{program()} continue {view.path} {named} --epochs {epochs}"
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:

@@ -49,6 +49,13 @@ DEFAULT_SEED = 42
 )
 @click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
 @click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where models train; trials share a GPU. Another device makes another run.",
+)
+@click.option(
     "--run",
     "run_dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -63,6 +70,10 @@ DEFAULT_SEED = 42
     "--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew."
 )
 @click.option("--retry-errors", is_flag=True, help="Run trials that ended in an error again.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print what would be done and what it would take; do nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 def search(
@@ -77,12 +88,15 @@ def search(
     seed: int,
     split_seed: int,
     workers: int | None,
+    device: str,
     run_dir: Path | None,
     store_url: str,
     retention: str | None,
     quota: str | None,
     fresh: bool,
     retry_errors: bool,
+    dry_run: bool,
+    as_json: bool,
     report: bool,
     quiet: bool,
 ) -> int:
@@ -108,6 +122,8 @@ def search(
         "search.retention": retention,
         "search.quota": quota,
     }
+    if as_json and not dry_run:
+        raise UsageError("--json prints a forecast: it goes with --dry-run.")
     overrides = dict(parse_override(text) for text in settings)
     overrides |= {key: value for key, value in named.items() if value is not None}
     if dataset is None:
@@ -122,6 +138,7 @@ def search(
             max_epochs and f"epochs{max_epochs}",
             seed != DEFAULT_SEED and f"seed{seed}",
             split_seed != SplitSpec().seed and f"split{split_seed}",
+            device != "cpu" and device,
         )
         if value
     ]
@@ -132,6 +149,7 @@ def search(
         store_url=store_url,
         seed=seed,
         workers=workers,
+        device=device,
         split=SplitSpec(seed=split_seed),
         fresh=fresh,
         retry_errors=retry_errors,
@@ -139,10 +157,16 @@ def search(
     )
     quieten()
     resolved = resolve_request(request)
+    if dry_run:
+        from recsearch.cli.dry_run import print_forecast
+        from recsearch.tuning.forecast import forecast
+
+        print_forecast(forecast(resolved), request, _again("--dry-run", "--json"), as_json=as_json)
+        return 0
     from recsearch.tuning.driver import run_search
 
     outcome = run_search(resolved, make_display(sys.stderr, quiet=quiet))
-    page = _render(outcome.paths.root, store_url) if report else None
+    page = render_page(outcome.paths.root, store_url) if report else None
     from recsearch.cli.summary import closing_lines
 
     for line in closing_lines(outcome, request, page):
@@ -181,13 +205,13 @@ def run_name(algorithm: str, dataset: str, variant: Sequence[str] = ()) -> str:
     return "-".join(word for word in words if word)
 
 
-def _again() -> str:
+def _again(*without: str) -> str:
     """The command that resumes: this one, except that a second --fresh would start over."""
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    words = [word for word in sys.argv[1:] if word not in (without or ("--fresh",))]
     return shlex.join([program(), *words])
 
 
-def _render(root: Path, store_url: str) -> Path | None:
+def render_page(root: Path, store_url: str) -> Path | None:
     """The page of the run; a search that is done is not failed by a page that cannot be made."""
     from recsearch.cli.report import render
 

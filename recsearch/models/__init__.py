@@ -5,7 +5,7 @@ Listing `FAMILIES` imports no machine-learning library; `resolve` imports the on
 
 from __future__ import annotations
 
-from recsearch.models.protocol import Family, Model, Remade
+from recsearch.models.protocol import Family, Model, Remade, Work
 from recsearch.models.registry import FAMILIES, FamilyEntry, resolve
 
-__all__ = ["FAMILIES", "Family", "FamilyEntry", "Model", "Remade", "resolve"]
+__all__ = ["FAMILIES", "Family", "FamilyEntry", "Model", "Remade", "Work", "resolve"]

@@ -80,6 +80,12 @@ class CustomFamily(Family):
         estimate = getattr(self._cls, "model_bytes", None)
         return 0 if estimate is None else int(estimate(dict(config), split))
 
+    def prepare(self) -> None:
+        """What the class prepares; else nothing."""
+        prepare = getattr(self._cls, "prepare", None)
+        if prepare is not None:
+            prepare()
+
     def work(self, config: Mapping[str, Any], split: Split) -> Work:
         """What the class estimates; else as `Family.work`."""
         estimate = getattr(self._cls, "work", None)

@@ -128,6 +128,7 @@ class Family(ABC):
         default_metric: objective where a search names none.
         continue_parts: parts of a state that `Model.load_state` needs to continue; None for all.
         libraries: distributions whose version enters the key of a trial.
+        device: where its models train; the CPU unless `on` was asked for another.
     """
 
     name: str
@@ -138,6 +139,23 @@ class Family(ABC):
     default_metric: str
     continue_parts: tuple[str, ...] | None = None
     libraries: tuple[str, ...] = ()
+    device: str = "cpu"
+
+    def on(self, device: str) -> Family:
+        """This family, with models that train on ``device``: ``cpu`` or ``cuda``.
+
+        Numbers differ between devices in their last digits, so trials on others than the CPU have
+        keys of their own.
+
+        Raises:
+            UsageError: its models do not train there, or this machine has no such device.
+        """
+        if device != self.device:
+            raise UsageError(
+                f"{self.name}: its models train on the {self.device} only, not on {device}.",
+                hint="Type the same command without --device.",
+            )
+        return self
 
     @abstractmethod
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from recsearch.errors import RecsearchError
+from recsearch.models import Family
+from recsearch.models.devices import count_gpus
 from recsearch.threads import inherit_one_thread
 
 QUIET: dict[str, str] = {
@@ -47,19 +49,26 @@ def quieten() -> None:
 class LocalCluster:
     """Ray on this machine. It starts in the background: that takes seconds of mere waiting.
 
+    Meanwhile the model's family prepares itself in this process. Worker processes are not warmed
+    up: on two cores their imports, all at once, would delay the first trial.
+
     Args:
         workers: trials at a time, one CPU each.
         data_bytes: size of what trials share, for the object store.
+        family: of the models that will be trained.
     """
 
-    def __init__(self, workers: int, data_bytes: int):
+    def __init__(self, workers: int, data_bytes: int, family: Family):
         self._workers = workers
         self._data_bytes = data_bytes
         self._folder = tempfile.TemporaryDirectory(prefix="recsearch-ray-")
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+        self._family = family
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="ray-start")
+        self._prepared: Future[None] | None = None
         self._started: Future[None] | None = None
 
     def __enter__(self) -> LocalCluster:
+        self._prepared = self._pool.submit(self._family.prepare)
         self._started = self._pool.submit(self._start)
         return self
 
@@ -84,8 +93,9 @@ class LocalCluster:
         Raises:
             RecsearchError: it does not start.
         """
-        if self._started is None:
+        if self._started is None or self._prepared is None:
             raise RuntimeError("the cluster has not been entered")
+        self._prepared.result()
         try:
             self._started.result()
         except Exception as err:
@@ -102,7 +112,7 @@ class LocalCluster:
             # Never a cluster that happens to run: its workers would not have our environment.
             address="local",
             num_cpus=self._workers,
-            num_gpus=0,
+            num_gpus=count_gpus(self._family.device),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,

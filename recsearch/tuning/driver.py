@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsearch import __version__
-from recsearch.baselines import compute_baselines
-from recsearch.best import config_document, result_document
+from recsearch.cost import CostModel, check_memory
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
-from recsearch.estimate import Estimate, estimate, parse_size
+from recsearch.estimate import estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.plan import trial_key
 from recsearch.planner import Planner
-from recsearch.record import EpochRow, Record, TrialView
+from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
+from recsearch.space import Params
 from recsearch.spec import check_against_model
 from recsearch.store import Store
-from recsearch.store.retention import parse_retention
 from recsearch.suggest import Suggester, default_params, make_suggester
 from recsearch.tuning.cluster import LocalCluster
-from recsearch.tuning.housekeeping import Housekeeper
-from recsearch.tuning.trials import pruning_rule, run_trials, shared_bytes
+from recsearch.tuning.session import Session
+from recsearch.tuning.trials import search_terms, shared_bytes
 
 
 @dataclass(frozen=True)
@@ -72,163 +68,28 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         workers = request.workers or available_cpus()
         cluster = None
         if request.fresh or _may_have_work(paths, resolved):
-            cluster = stack.enter_context(LocalCluster(workers, shared_bytes(resolved.split)))
+            size = shared_bytes(resolved.split)
+            cluster = stack.enter_context(LocalCluster(workers, size, resolved.family))
         # Imports the model's library, while Ray starts beside it. All that can be wrong with the
         # search is found before anything is written.
         check_against_model(request.spec)
-        pruning_rule(resolved)
-        suggester = _suggester(resolved)
+        terms = search_terms(resolved)
+        suggester = make_suggester_of(resolved)
         expected = estimate(resolved)
         if expected is not None:
             expected.check(parse_size(request.spec.search.quota))
+        if cluster is not None:
+            check_memory(
+                request.spec, CostModel(resolved.family, resolved.split, rate=1.0), workers
+            )
         store = stack.enter_context(Store.open(request.store_url))
         moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
         journal = stack.enter_context(Journal(paths.journal))
-        session = _Session(
-            resolved, identity, paths, journal, display, workers, suggester, store, expected
-        )
-        interrupted = session.run(cluster)
+        session = Session(resolved, identity, paths, journal, display, workers, store)
+        planner = make_planner(resolved, session.ledger, suggester, workers)
+        interrupted = session.run(cluster, planner, terms, expected)
         return Outcome(identity, session.record, paths, moved, interrupted)
-
-
-class _Session:
-    """One command's work on a run, from its ``opened`` to its ``closed`` event."""
-
-    def __init__(
-        self,
-        resolved: Resolved,
-        identity: dict[str, Any],
-        paths: RunPaths,
-        journal: Journal,
-        display: SilentDisplay,
-        workers: int,
-        suggester: Suggester,
-        store: Store,
-        expected: Estimate | None,
-    ):
-        spec = resolved.request.spec.search
-        self.record = Record.replay(parse(spec.metric), journal.events)
-        self._quota = parse_size(spec.quota)
-        self._retention = parse_retention(spec.retention, self.record.objective.direction)
-        self._expected = expected
-        self._resolved = resolved
-        self._identity = identity
-        self._paths = paths
-        self._display = display
-        self._workers = workers
-        self._store = store
-        self._ledger = Ledger(
-            journal,
-            self.record,
-            lag=spec.lag,
-            on_change=display.update,
-            on_best=lambda trial, row: write_best(paths, identity, trial, row),
-            on_note=display.note,
-        )
-        self._planner = make_planner(resolved, self._ledger, suggester)
-
-    def run(self, cluster: LocalCluster | None) -> bool:
-        """Run all trials that are left; whether the user interrupted it."""
-        run_id = self._identity["run_id"]
-        keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
-        try:
-            self._display.begin(self.record, self._planner.total)
-            self._open()
-            if cluster is not None and not self._planner.nothing_left:
-                self._announce()
-                keeper.tick()
-                self._work(cluster, keeper)
-        except KeyboardInterrupt:
-            self._display.end()
-            self._leave("stopped by the user")
-            self._close(130, keeper)
-            return True
-        except BaseException as err:
-            self._display.end()
-            with contextlib.suppress(RecsearchError):
-                self._leave(str(err).partition("\n")[0])
-                self._ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
-            raise
-        self._display.end()
-        self._close(5 if self.record.counts()["error"] else 0, keeper)
-        return False
-
-    def _work(self, cluster: LocalCluster, keeper: Housekeeper) -> None:
-        pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
-        split, metrics = self._resolved.split, self._resolved.metrics
-        baselines = [pool.submit(compute_baselines, split, metrics)]
-        try:
-
-            def on_step() -> None:
-                self._settle(baselines)
-                keeper.tick()
-
-            run_trials(
-                self._resolved,
-                self._identity,
-                self._paths,
-                self._ledger,
-                self._planner,
-                cluster.ready(),
-                on_step,
-            )
-            self._settle(baselines, wait=True)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def _open(self) -> None:
-        self._ledger.write(
-            "opened",
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            version=__version__,
-            workers=self._workers,
-            trials=self._planner.total,
-            resumed=bool(self.record.sessions),
-        )
-
-    def _announce(self) -> None:
-        if self._expected is not None:
-            finished = sum(trial.finished for trial in self.record.trials.values())
-            url, keeps_all = self._resolved.request.store_url, self._retention.keeps_all
-            self._display.note(self._expected.sentence(self._quota, url, finished, keeps_all))
-
-    def _leave(self, reason: str) -> None:
-        for number in list(self.record.trials):
-            self._ledger.interrupted(number, reason)
-
-    def _close(self, exit_code: int, keeper: Housekeeper) -> None:
-        best = self.record.best()
-        if best is not None:
-            # A kill between an epoch's journal line and these files may have left them behind.
-            write_best(self._paths, self._identity, *best)
-            trial, row = best
-            if row.epoch not in self._store.epochs(trial.key):
-                self._ledger.write(
-                    "note",
-                    text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "
-                    f"{row.epoch}) is not in the store; recsearch verify retrains it",
-                )
-        keeper.finish()
-        if keeper.problem:
-            self._ledger.write("note", text=keeper.problem)
-        self._ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
-
-    def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
-        # Journalled from this thread: a journal has one writer.
-        if baselines and (wait or baselines[0].done()):
-            for name, baseline in baselines.pop().result().items():
-                if name not in self.record.baselines:
-                    self._ledger.write("baseline", name=name, **baseline)
-
-
-def write_best(
-    paths: RunPaths, identity: Mapping[str, Any], trial: TrialView, row: EpochRow
-) -> None:
-    """Rewrite the two best files."""
-    write_atomic(paths.best_config, config_document(identity, trial, row))
-    write_atomic(paths.best_result, result_document(identity, trial, row))
 
 
 def available_cpus() -> int:
@@ -242,10 +103,12 @@ def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:
     """Whether Ray is likely to be needed; judged before the model's library is there."""
     spec = resolved.request.spec
     record = Record.replay(parse(spec.search.metric), read_events(paths.journal))
-    ended = sum(trial.finished for trial in record.trials.values())
+    searched = [trial.searched for trial in record.trials.values()]
+    ended = sum(trial.finished for trial in searched)
     size = spec.space.size
     most = spec.search.trials if size is None else min(spec.search.trials, size)
-    return ended < most or (resolved.request.retry_errors and record.counts()["error"] > 0)
+    erred = any(trial.state == "error" for trial in searched)
+    return ended < most or (resolved.request.retry_errors and erred)
 
 
 def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
@@ -267,23 +130,37 @@ def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
     return identity
 
 
-def _suggester(resolved: Resolved) -> Suggester:
-    spec = resolved.request.spec
-    default = default_params(spec, resolved.family.complete({}))
-    return make_suggester(spec, resolved.request.seed, default)
+def make_suggester_of(resolved: Resolved) -> Suggester:
+    """The searcher that the search asks for."""
+    spec, family, split = resolved.request.spec, resolved.family, resolved.split
+
+    def cost_of(params: Params) -> float:
+        return family.work(family.complete(spec.configuration(params)), split).flops
+
+    default = default_params(spec, family.complete({}))
+    return make_suggester(spec, resolved.request.seed, default, cost_of)
 
 
-def make_planner(resolved: Resolved, ledger: Ledger, suggester: Suggester) -> Planner:
-    """The planner of a run, rebuilt from its journal."""
+def make_planner(
+    resolved: Resolved,
+    ledger: Ledger,
+    suggester: Suggester,
+    workers: int = 1,
+    *,
+    lag: int | None = None,
+) -> Planner:
+    """The planner of a run, rebuilt from its journal; ``lag`` if not as the search has it."""
     request, family = resolved.request, resolved.family
     return Planner(
         ledger,
         suggester,
         total=request.spec.search.trials,
-        lag=request.spec.search.lag,
+        lag=lag or request.spec.search.lag,
         complete=lambda params: family.complete(request.spec.configuration(params)),
         key_of=lambda config: trial_key(
             family, config, resolved.split, request.seed, resolved.metrics
         ),
+        cost_of=lambda config: family.work(config, resolved.split).flops,
+        workers=workers,
         retry_errors=request.retry_errors,
     )

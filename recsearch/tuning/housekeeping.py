@@ -50,6 +50,9 @@ class Housekeeper:
         self._seen: dict[int, tuple[int, str]] = {}
         self._judged: object = None
         self._dropped: dict[int, set[int]] = {}
+        self._known: dict[int, tuple[TrialView, TrialRecords]] = {}
+        self._settled: dict[int, TrialRecords] = {}
+        self._leader: int | None = None
         self._last = time.monotonic()
         self._collected = self._written()
         self.problem: str | None = None
@@ -84,13 +87,28 @@ class Housekeeper:
         state = (ended, best and best[1])
         if state == self._judged:
             return
-        trials = self._trials()
+        trials = self._to_judge(None if best is None else best[1].trial)
         kept = self._retention.keep(trials)
         for trial in trials:
             stays, known = kept[trial.number], self._dropped.get(trial.number, set())
             if trial.ended and not self._retention.training.keep(trial.records) - known <= stays:
                 self._drop(trial.number, {record.epoch for record in trial.records} - stays)
+            self._settled[trial.number] = trial
         self._judged = state
+
+    def _to_judge(self, best: int | None) -> list[TrialRecords]:
+        """The trials for which the rules may say something new.
+
+        Unless trials are ranked, that is those that have changed and the two that the best epoch
+        has moved between.
+        """
+        trials = self._trials()
+        if self._retention.top_trials is None:
+            moved = {best, self._leader}
+            known = self._settled
+            trials = [t for t in trials if known.get(t.number) is not t or t.number in moved]
+        self._leader = best
+        return trials
 
     def _fits(self) -> bool:
         """Whether the quota suffices, after dropping what may give way."""
@@ -138,16 +156,22 @@ class Housekeeper:
         self._store.retain(self._record.trials[number].key, NOTHING, judged, owner=owner)
 
     def _trials(self) -> list[TrialRecords]:
+        return [self._records(trial) for trial in self._record.trials.values()]
+
+    def _records(self, trial: TrialView) -> TrialRecords:
+        """The same object until the trial changes."""
+        known = self._known.get(trial.number)
+        if known is not None and known[0] is trial:
+            return known[1]
         name = self._record.objective.name
-        return [
-            TrialRecords(
-                number,
-                tuple(Judged(row.epoch, row.value(name)) for row in trial.epochs),
-                ended=trial.finished,
-                pruned=trial.state == "pruned",
-            )
-            for number, trial in self._record.trials.items()
-        ]
+        made = TrialRecords(
+            trial.number,
+            tuple(Judged(row.epoch, row.value(name)) for row in trial.epochs),
+            ended=trial.finished,
+            pruned=trial.state == "pruned",
+        )
+        self._known[trial.number] = (trial, made)
+        return made
 
     def _written(self) -> int:
         trials = self._record.trials.values()

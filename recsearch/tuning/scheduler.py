@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from recsearch.ledger import Ledger
-from recsearch.planner import Planner
+from recsearch.planner import Plan
 from recsearch.pruning import Rule
 from recsearch.tuning.failure import Failure, from_report
 from recsearch.tuning.local import DriverOnly
@@ -55,7 +55,7 @@ class WorkerEvents(DriverOnly, Callback):
     """
 
     def __init__(
-        self, ledger: Ledger, planner: Planner, failure: Failure, on_step: Callable[[], None]
+        self, ledger: Ledger, planner: Plan, failure: Failure, on_step: Callable[[], None]
     ):
         self._ledger = ledger
         self._planner = planner
@@ -72,6 +72,13 @@ class WorkerEvents(DriverOnly, Callback):
     ) -> None:
         """A worker takes up the trial."""
         self._failure.guard(lambda: self._ledger.started(trial.config["trial"]), None)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Drop Ray's statistics of a trial that has ended: it would keep those of all trials."""
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from recsearch.planner import Planner, Wait
+from recsearch.planner import Plan, Wait
 from recsearch.tuning.failure import Failure
 from recsearch.tuning.local import DriverOnly
 
@@ -18,7 +18,7 @@ class PlannedSearcher(DriverOnly, Searcher):
     which a resumed run rebuilds the planner.
     """
 
-    def __init__(self, planner: Planner, failure: Failure):
+    def __init__(self, planner: Plan, failure: Failure):
         super().__init__()
         self._planner = planner
         self._failure = failure

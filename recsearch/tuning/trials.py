@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,26 @@ from recsearch.data import Split
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
 from recsearch.ledger import Ledger
-from recsearch.planner import Planner
+from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
-from recsearch.stopping import parse_stop
+from recsearch.stopping import StopRule, parse_stop
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When trials end.
+
+    Attributes:
+        max_epochs: Epochs of a trial at most.
+        stop: What ends a trial by its own results.
+        pruning: What ends it next to others.
+    """
+
+    max_epochs: int
+    stop: StopRule
+    pruning: Rule
 
 
 def run_trials(
@@ -22,7 +39,8 @@ def run_trials(
     identity: dict[str, Any],
     paths: RunPaths,
     ledger: Ledger,
-    planner: Planner,
+    planner: Plan,
+    terms: Terms,
     state_folder: Path,
     on_step: Callable[[], None],
 ) -> None:
@@ -34,7 +52,9 @@ def run_trials(
     from recsearch.tuning.failure import Failure
 
     failure = Failure()
-    tuner = _tuner(resolved, identity, paths, ledger, planner, state_folder, on_step, failure)
+    tuner = _tuner(
+        resolved, identity, paths, ledger, planner, terms, state_folder, on_step, failure
+    )
     try:
         tuner.fit()
     except Exception as err:
@@ -53,25 +73,27 @@ def _tuner(
     identity: dict[str, Any],
     paths: RunPaths,
     ledger: Ledger,
-    planner: Planner,
+    planner: Plan,
+    terms: Terms,
     state_folder: Path,
     on_step: Callable[[], None],
     failure: Any,
 ) -> Any:
+    import ray
     from ray import tune
 
     from recsearch.tuning.scheduler import PeerScheduler, WorkerEvents
     from recsearch.tuning.searcher import PlannedSearcher
     from recsearch.tuning.worker import TrialWorker
 
-    shared = _worker_setup(resolved, identity, paths)
+    shared = _worker_setup(resolved, identity, paths, terms)
     # The split goes to Ray's object store once; workers map it.
     trainable = tune.with_parameters(TrialWorker, split=resolved.split, shared=shared)
     return tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
+        tune.with_resources(trainable, trial_resources(ray.cluster_resources())),
         tune_config=tune.TuneConfig(
             search_alg=PlannedSearcher(planner, failure),
-            scheduler=PeerScheduler(ledger, pruning_rule(resolved), failure),
+            scheduler=PeerScheduler(ledger, terms.pruning, failure),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -83,24 +105,37 @@ def _tuner(
             verbose=0,
             stop=failure,
             callbacks=[WorkerEvents(ledger, planner, failure, on_step)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            # Nothing to save: a trial continues from the store. With a number to keep, Ray would
+            # rewrite the state of all trials after every epoch.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
 
 
-def pruning_rule(resolved: Resolved) -> Rule:
-    """The scheduler that the search asks for.
+def trial_resources(total: Mapping[str, float]) -> dict[str, float]:
+    """What each of as many trials as CPUs takes: a CPU, and where there are GPUs its share of one.
+
+    A trial works on one GPU, so those of a GPU share it equally.
+    """
+    gpus = round(total.get("GPU", 0))
+    if not gpus:
+        return {"cpu": 1}
+    # Rounded down to the digits that Ray counts with, so that all shares fit.
+    sharing = math.ceil(total["CPU"] / gpus)
+    return {"cpu": 1, "gpu": math.floor(10_000 / sharing) / 10_000}
+
+
+def search_terms(resolved: Resolved) -> Terms:
+    """When the search itself ends trials.
 
     Raises:
-        SpecError: an option that it does not have.
+        SpecError: an option that its scheduler or its stop rule does not have.
     """
     search = resolved.request.spec.search
-    return parse_scheduler(search.scheduler, search.scheduler_options, _max_epochs(resolved))
-
-
-def _max_epochs(resolved: Resolved) -> int:
-    return resolved.request.spec.search.max_epochs if resolved.family.iterative else 1
+    most = search.max_epochs if resolved.family.iterative else 1
+    stop = parse_stop(resolved.identity["search"]["search"]["stop"])
+    return Terms(most, stop, parse_scheduler(search.scheduler, search.scheduler_options, most))
 
 
 def _trial_name(trial: Any) -> str:
@@ -109,15 +144,18 @@ def _trial_name(trial: Any) -> str:
     return f"trial-{trial.config['trial']:04d}-{trial.trial_id}"
 
 
-def _worker_setup(resolved: Resolved, identity: dict[str, Any], paths: RunPaths) -> Any:
+def _worker_setup(
+    resolved: Resolved, identity: dict[str, Any], paths: RunPaths, terms: Terms
+) -> Any:
     from recsearch.tuning.worker import WorkerSetup
 
     search, family = resolved.request.spec.search, resolved.family
     return WorkerSetup(
         model=resolved.request.spec.model.class_,
+        device=family.device,
         seed=resolved.request.seed,
-        max_epochs=_max_epochs(resolved),
-        stop=parse_stop(identity["search"]["search"]["stop"]),
+        max_epochs=terms.max_epochs,
+        stop=terms.stop,
         objective=parse(search.metric).name,
         metrics=resolved.metrics,
         retention=search.retention,

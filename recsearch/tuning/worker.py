@@ -15,7 +15,6 @@ from ray.tune import Trainable
 
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreError
-from recsearch.files import write_atomic
 from recsearch.models import resolve
 from recsearch.plan import TrialPlan
 from recsearch.run import RunPaths
@@ -31,6 +30,7 @@ class WorkerSetup:
     """What all trials of a run share, beside the split."""
 
     model: str
+    device: str
     seed: int
     max_epochs: int
     stop: StopRule
@@ -78,7 +78,6 @@ class TrialWorker(Trainable):
         """Take the next trial in the same process."""
         self._stop()
         self._plan = self._shared.plan(new_config["trial"], new_config["config"], new_config["key"])
-        self._epoch = 0
         return True
 
     def step(self) -> dict[str, Any]:
@@ -97,7 +96,6 @@ class TrialWorker(Trainable):
             return _report(fatal=to_report(problem))
         try:
             result = next(self._epochs)
-            self._epoch = result.epoch
             if result.note:
                 self._log.warning(result.note)
             self._log.info(_line(result, self._plan.objective))
@@ -109,14 +107,6 @@ class TrialWorker(Trainable):
         outcome = asdict(result)
         del outcome["replayed"]
         return _report(outcome=outcome)
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Give Ray a pointer into the store, never the weights."""
-        pointer = {"store": self._shared.store_url, "key": self._plan.key, "epoch": self._epoch}
-        write_atomic(Path(checkpoint_dir) / "ref.json", pointer)
-
-    def load_checkpoint(self, checkpoint: str) -> None:
-        """Nothing to do: a trial finds its own epochs in the store."""
 
     def cleanup(self) -> None:
         """Close the store and the logs."""
@@ -135,7 +125,7 @@ class TrialWorker(Trainable):
         self._log.info("--- started %s ---", datetime.now(UTC).isoformat(timespec="seconds"))
         if self._store is None:
             self._store = Store.open(self._shared.store_url)
-        family = resolve(self._shared.model)
+        family = resolve(self._shared.model).on(self._shared.device)
         return run_trial(self._plan, family, self._split, self._store)
 
 

@@ -103,6 +103,17 @@ def test_without_a_narrower_rule_nothing_is_touched(bench: Bench) -> None:
     assert keeper.problem is None
 
 
+def test_a_trial_is_judged_again_when_the_best_epoch_moves_away(bench: Bench) -> None:
+    keeper = bench.keeper("best:9+last, pruned:none")
+    bench.trial(1, 3, 1, end="pruned")
+    bench.trial(2, 5, 4)
+    keeper.tick()
+    assert bench.there == {1: [2], 2: [1, 2]}, "the best of all, although it is pruned"
+    bench.trial(3, 0.5)
+    keeper.tick()
+    assert bench.there == {1: [], 2: [1, 2], 3: [1]}
+
+
 def test_ended_trials_outside_the_best_keep_their_best_epoch_alone(bench: Bench) -> None:
     keeper = bench.keeper("best:9+last, topk-trials:1, pruned:none")
     bench.trial(1, 3, 1, 2)

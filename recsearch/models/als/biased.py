@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsearch.bias import learn_bias
-from recsearch.models.als.model import ALSModel, Solvers, remade_users
-from recsearch.models.als.solver import RidgeSolver
+from recsearch.models.als.model import ALSFamily, ALSModel, Solvers, remade_users
 from recsearch.models.als.work import als_work
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family, Remade, Work
+from recsearch.models.protocol import Remade, Work
 from recsearch.models.vocabulary import EntityIds, frozen, need_shape
 from recsearch.state import Part, State
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
     from recsearch.data import Interactions, Split
+    from recsearch.models.als.model import Solver
 
 NAME = "als"
 PAIRS = frozenset({"regularization", "damping"})
@@ -47,7 +47,11 @@ class BiasedMF(ALSModel):
 
     @classmethod
     def create(
-        cls, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
+        cls,
+        config: Mapping[str, Any],
+        split: Split,
+        seed: int | np.random.SeedSequence,
+        device: str = "cpu",
     ) -> BiasedMF:
         """Learn the biases of the training ratings and draw the initial vectors as LensKit does."""
         model = cls(config, EntityIds.of_split(split))
@@ -61,7 +65,7 @@ class BiasedMF(ALSModel):
         residuals = train.values - np.float32(offset)
         residuals -= item_bias[train.items]
         residuals -= np.repeat(user_bias, np.diff(train.indptr))
-        model._solvers = Solvers.of(split, residuals, None, model.size)
+        model._solvers = Solvers.of(split, residuals, None, model.size, device)
         rng = np.random.default_rng(seed)
         model._items = frozen(_unit_vectors(rng, split.n_items, model.size))
         model._trained_users = frozen(_unit_vectors(rng, split.n_users, model.size))
@@ -102,7 +106,7 @@ class BiasedMF(ALSModel):
         )
         return topn_pipeline(scorer, self.ids, NAME, bias=scorer.bias, history=history)
 
-    def _solve(self, solver: RidgeSolver, other: np.ndarray, reg: float) -> np.ndarray:
+    def _solve(self, solver: Solver, other: np.ndarray, reg: float) -> np.ndarray:
         return solver.solve(other, reg, per_entry=True)
 
     def _biases(self) -> dict[str, np.ndarray]:
@@ -121,7 +125,7 @@ class BiasedMF(ALSModel):
         )
 
 
-class BiasedMFFamily(Family):
+class BiasedMFFamily(ALSFamily):
     """Configuration schema and factories of ``als``."""
 
     name = NAME
@@ -150,7 +154,7 @@ class BiasedMFFamily(Family):
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
     ) -> BiasedMF:
         """An untrained model; see `Family.create`."""
-        return BiasedMF.create(self._ready(config), split, seed)
+        return BiasedMF.create(self._ready(config), split, seed, self.device)
 
     def remade(self, config: Mapping[str, Any]) -> Remade:
         """Users, from items; see `Family.remade`."""

@@ -21,11 +21,11 @@ import numpy as np
 import scipy.linalg
 
 from recsearch.errors import RecsearchError, UsageError
-from recsearch.models.als.model import ALSModel, Solvers, remade_users
+from recsearch.models.als.model import ALSFamily, ALSModel, Solvers, remade_users
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
 from recsearch.models.als.work import als_work
 from recsearch.models.config import complete_config, is_complete
-from recsearch.models.protocol import Family, Remade, Work
+from recsearch.models.protocol import Remade, Work
 from recsearch.models.vocabulary import EntityIds, frozen
 from recsearch.state import State
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
     from recsearch.data import Interactions, Split
+    from recsearch.models.als.model import Solver
 
 NAME = "als-implicit"
 PAIRS = frozenset({"regularization"})
@@ -49,11 +50,15 @@ class ImplicitMF(ALSModel):
 
     @classmethod
     def create(
-        cls, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
+        cls,
+        config: Mapping[str, Any],
+        split: Split,
+        seed: int | np.random.SeedSequence,
+        device: str = "cpu",
     ) -> ImplicitMF:
         """Take the confidences from the training ratings; initial vectors as LensKit draws them."""
         model = cls(config, EntityIds.of_split(split))
-        model._solvers = Solvers.of(split, *_confidences(config, split), model.size)
+        model._solvers = Solvers.of(split, *_confidences(config, split), model.size, device)
         rng = np.random.default_rng(seed)
         model._items = frozen(_small_squares(rng, split.n_items, model.size))
         model._trained_users = frozen(_small_squares(rng, split.n_users, model.size))
@@ -82,8 +87,13 @@ class ImplicitMF(ALSModel):
         scorer._OtOr = background
         return topn_pipeline(scorer, self.ids, NAME, history=history)
 
-    def _solve(self, solver: RidgeSolver, other: np.ndarray, reg: float) -> np.ndarray:
+    def _solve(self, solver: Solver, other: np.ndarray, reg: float) -> np.ndarray:
         """Solve in the basis in which the background matrix is the identity."""
+        # Where all confidences are equal, their root is applied here, once.
+        equal = not self.config["use_ratings"]
+        factor = math.sqrt(max(self.config["weight"], LEAST_CONFIDENCE)) if equal else 1.0
+        if not isinstance(solver, RidgeSolver):
+            return solver.solve_on_background(other, reg, factor)
         with one_blas_thread():
             V = other.astype(np.float64)
             gram = V.T @ V
@@ -96,15 +106,14 @@ class ImplicitMF(ALSModel):
                     "increase the regularization."
                 ) from err
             whitened = scipy.linalg.solve_triangular(U, V.T, trans="T").T
-            if not self.config["use_ratings"]:
-                # All confidences are equal, so their root is applied here, once.
-                whitened *= math.sqrt(max(self.config["weight"], LEAST_CONFIDENCE))
+            if equal:
+                whitened *= factor
             z = solver.solve(np.ascontiguousarray(whitened, np.float32), 1.0, per_entry=False)
             solved = scipy.linalg.solve_triangular(U, z.T.astype(np.float64)).T
             return np.ascontiguousarray(solved, dtype=np.float32)
 
 
-class ImplicitMFFamily(Family):
+class ImplicitMFFamily(ALSFamily):
     """Configuration schema and factories of ``als-implicit``."""
 
     name = NAME
@@ -137,7 +146,7 @@ class ImplicitMFFamily(Family):
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
     ) -> ImplicitMF:
         """An untrained model; see `Family.create`."""
-        return ImplicitMF.create(self._ready(config), split, seed)
+        return ImplicitMF.create(self._ready(config), split, seed, self.device)
 
     def remade(self, config: Mapping[str, Any]) -> Remade:
         """Users, from items; see `Family.remade`."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
 from recsearch.errors import UsageError
 from recsearch.models.als.rows import SparseRows, layouts
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
-from recsearch.models.protocol import Remade
+from recsearch.models.devices import need_device
+from recsearch.models.protocol import Family, Remade
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
     from recsearch.data import Interactions, Split
+    from recsearch.models.als.torch_solver import TorchRidgeSolver
+
+    Solver: TypeAlias = RidgeSolver | TorchRidgeSolver
+
+
+class ALSFamily(Family):
+    """What both families share: the devices that they train on."""
+
+    def __init__(self, device: str = "cpu"):
+        self.device = device
+        if device != "cpu":
+            self.libraries = (*self.libraries, "torch")
+
+    def on(self, device: str) -> Self:
+        """On ``cpu`` or ``cuda``; see `Family.on`."""
+        need_device(device)
+        return type(self)(device)
+
+    def prepare(self) -> None:
+        """Compile the solver, or load PyTorch; see `Family.prepare`."""
+        if self.device == "cpu":
+            import recsearch.models.als.kernels
+        else:
+            import recsearch.models.als.torch_solver  # noqa: F401
 
 
 def remade_users(config: Mapping[str, Any]) -> Remade:
@@ -37,11 +62,18 @@ def remade_users(config: Mapping[str, Any]) -> Remade:
 class Solvers:
     """The half-epochs of one training set."""
 
-    users: RidgeSolver
-    items: RidgeSolver
+    users: Solver
+    items: Solver
 
     @classmethod
-    def of(cls, split: Split, targets: np.ndarray, scales: np.ndarray | None, size: int) -> Solvers:
+    def of(
+        cls,
+        split: Split,
+        targets: np.ndarray,
+        scales: np.ndarray | None,
+        size: int,
+        device: str = "cpu",
+    ) -> Solvers:
         """Solvers of both sides of the training ratings.
 
         Args:
@@ -49,12 +81,22 @@ class Solvers:
             targets: ``(n,)`` float32 right-hand side of each rating.
             scales: ``(n,)`` float32, see `SparseRows`, or None.
             size: embedding size.
+            device: ``cpu``, or what PyTorch calls another one.
         """
         users, items = (
-            RidgeSolver(SparseRows.of(layout, targets, scales), size)
+            _solver(SparseRows.of(layout, targets, scales), size, device)
             for layout in layouts(split.train, split.n_items)
         )
         return cls(users, items)
+
+
+def _solver(rows: SparseRows, size: int, device: str) -> Solver:
+    if device == "cpu":
+        return RidgeSolver(rows, size)
+    # Imported here: torch takes seconds, which training on the CPU need not wait.
+    from recsearch.models.als.torch_solver import TorchRidgeSolver
+
+    return TorchRidgeSolver(rows, size, device)
 
 
 class ALSModel(ABC):
@@ -191,7 +233,7 @@ class ALSModel(ABC):
         """A LensKit pipeline with LensKit's own scorer class; see `Model.to_pipeline`."""
 
     @abstractmethod
-    def _solve(self, solver: RidgeSolver, other: np.ndarray, reg: float) -> np.ndarray:
+    def _solve(self, solver: Solver, other: np.ndarray, reg: float) -> np.ndarray:
         """One half-epoch: the vectors of one side from those of the ``other``."""
 
     def _users_from_items(self) -> np.ndarray:

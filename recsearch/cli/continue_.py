@@ -1,0 +1,104 @@
+"""``recsearch continue``: more epochs for the best trials of a run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsearch.cli.options import program, run_path
+from recsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsearch.tuning.continuing import Continued
+
+
+@click.command(name="continue")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--top", type=click.IntRange(1), metavar="K", help="Continue the best K trials.")
+@click.option(
+    "--trial",
+    "trials",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="N",
+    help="Continue trial N; may be given several times.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    required=True,
+    help="Epochs that each trial is to have, those it has included.",
+)
+@click.option("--stop", is_flag=True, help="Let the stop rule of the search end them before.")
+@click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
+@click.option(
+    "--retry-errors", is_flag=True, help="Try again where a continuation ended in an error."
+)
+@click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+def continue_(
+    run: Path,
+    top: int | None,
+    trials: tuple[int, ...],
+    epochs: int,
+    stop: bool,
+    workers: int | None,
+    retry_errors: bool,
+    report: bool,
+    quiet: bool,
+) -> int:
+    """Give trials of RUN that were pruned or stopped more epochs, from their last checkpoints.
+
+    No stored epoch is trained again, and the search stays what it was: later trials are suggested
+    and pruned as if nothing had been continued. The same command again resumes.
+    """
+    from recsearch.cli.search import render_page
+    from recsearch.cli.summary import closing_lines
+    from recsearch.display import make_display
+    from recsearch.request import request_of_run
+    from recsearch.run import RunView
+    from recsearch.tuning.cluster import quieten
+
+    root = run_path(run)
+    if top is None and not trials:
+        raise UsageError(
+            "continue: expected --top K, --trial N, or both.",
+            hint=f"For example: {program()} continue {root} --top 5 --epochs {epochs}",
+        )
+    request = request_of_run(
+        root,
+        RunView.open(root).identity,
+        workers=workers,
+        retry_errors=retry_errors,
+        command=shlex.join([program(), *sys.argv[1:]]),
+    )
+    quieten()
+    from recsearch.tuning.continuing import More, continue_trials
+
+    more = More(top, trials, epochs, stop)
+    outcome = continue_trials(request, more, make_display(sys.stderr, quiet=quiet))
+    page = render_page(root, request.store_url) if report else None
+    for line in (*trial_lines(outcome), *closing_lines(outcome, request, page)):
+        click.echo(line)
+    return outcome.exit_code
+
+
+def trial_lines(outcome: Continued) -> Iterator[str]:
+    """What the command did for each trial: its epochs, and what they brought beyond the search."""
+    from recsearch.record import best_row
+
+    metric = outcome.record.objective
+    for number in outcome.chosen:
+        trial, had = outcome.record.trials[number], len(outcome.before[number].epochs)
+        rows = [best_row(view.epochs, metric) for view in (trial.searched, trial)]
+        values = [f"{row.value(metric.name):.5f}" for row in rows if row is not None]
+        epochs = [str(count) for count in (had, len(trial.epochs))]
+        yield (
+            f"trial {number:<4} {' -> '.join(dict.fromkeys(epochs))} epochs, "
+            f"best {' -> '.join(dict.fromkeys(values))}"
+        )

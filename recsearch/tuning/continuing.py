@@ -1,0 +1,126 @@
+"""More epochs for some trials of a run, after the search has ended them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recsearch.continuation import Continuation, choose
+from recsearch.display import SilentDisplay
+from recsearch.errors import IdentityError, UsageError
+from recsearch.journal import Journal
+from recsearch.pruning import NoPruning
+from recsearch.record import TrialView
+from recsearch.request import Request, Resolved, resolve_request
+from recsearch.run import RunPaths, RunView, check_identity, locked
+from recsearch.stopping import NoStop
+from recsearch.store import Store
+from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.driver import Outcome, available_cpus
+from recsearch.tuning.session import Session
+from recsearch.tuning.trials import Terms, search_terms, shared_bytes
+
+
+@dataclass(frozen=True)
+class More:
+    """What a continuation is to do.
+
+    Attributes:
+        top: How many of the best trials.
+        trials: Numbers of further trials.
+        epochs: How many epochs each is to have in all.
+        stop: Whether the stop rule of the search may end them before.
+    """
+
+    top: int | None
+    trials: tuple[int, ...]
+    epochs: int
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class Continued(Outcome):
+    """How a continuation ended.
+
+    Attributes:
+        chosen: Numbers of the trials that the command asked for, the best first.
+        before: Every trial as it was when the command began.
+    """
+
+    chosen: tuple[int, ...]
+    before: Mapping[int, TrialView]
+
+
+def continue_trials(request: Request, more: More, display: SilentDisplay) -> Continued:
+    """Train the chosen trials on from their last checkpoints.
+
+    Epochs that the store has are not trained again. A trial whose last checkpoint is gone goes on
+    from the nearest earlier one that the store has.
+
+    Raises:
+        UsageError: no such trial, or its model has a single epoch. Nothing is written then.
+        IdentityError: data or library versions are others than those of the run.
+        RunLockedError: another process works on the run.
+        StoreError: the store cannot be used.
+    """
+    resolved = resolve_request(request)
+    paths = RunPaths(request.run_root)
+    if not resolved.family.iterative:
+        raise UsageError(
+            f"{paths.root}: {resolved.family.name} is trained in a single epoch, so no trial can "
+            "have more of them."
+        )
+    with locked(paths), contextlib.ExitStack() as stack:
+        _check(paths, resolved.identity)
+        view = RunView.open(paths.root)
+        identity, before = view.identity, dict(view.record.trials)
+        picked = choose(view.record, more.top, more.trials, more.epochs, identity["command"])
+        chosen = tuple(trial.number for trial in picked)
+        stop = search_terms(resolved).stop if more.stop else NoStop()
+        workers = request.workers or available_cpus()
+        store = stack.enter_context(Store.open(request.store_url))
+        journal = stack.enter_context(Journal(paths.journal))
+        session = Session(resolved, identity, paths, journal, display, workers, store)
+        plan = Continuation(
+            session.ledger,
+            chosen,
+            more.epochs,
+            stop,
+            cost_of=lambda config: resolved.family.work(config, resolved.split).flops,
+            total=view.planned,
+            retry_errors=request.retry_errors,
+        )
+        cluster = None
+        if not plan.nothing_left:
+            cluster = stack.enter_context(_cluster(resolved, workers))
+            for number in plan.numbers:
+                display.note(_sentence(before[number], store, more.epochs))
+        interrupted = session.run(cluster, plan, Terms(more.epochs, stop, NoPruning()))
+        return Continued(identity, session.record, paths, None, interrupted, chosen, before)
+
+
+def _cluster(resolved: Resolved, workers: int) -> LocalCluster:
+    return LocalCluster(workers, shared_bytes(resolved.split), resolved.family)
+
+
+def _check(paths: RunPaths, asked: Mapping[str, Any]) -> None:
+    """Refuse a run whose data or libraries are no longer what they were."""
+    try:
+        check_identity(paths, asked)
+    except IdentityError as err:
+        raise IdentityError(
+            err.message,
+            hint="Continue it with the data and the versions that it was searched with: its "
+            "checkpoints are of no other ones.",
+        ) from None
+
+
+def _sentence(trial: TrialView, store: Store, epochs: int) -> str:
+    have, stored = len(trial.epochs), store.epochs(trial.key)
+    last = max((epoch for epoch in stored if epoch <= epochs), default=0)
+    line = f"trial {trial.number}: epochs {have + 1} to {epochs}"
+    if last < have:
+        line += f", trained again from epoch {last + 1}: later checkpoints are not in the store"
+    return line

@@ -1,0 +1,185 @@
+"""One command's work on a run, from its ``opened`` to its ``closed`` event."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from recsearch import __version__
+from recsearch.baselines import compute_baselines
+from recsearch.best import config_document, result_document
+from recsearch.display import SilentDisplay
+from recsearch.errors import RecsearchError
+from recsearch.estimate import Estimate, parse_size
+from recsearch.evaluation import parse
+from recsearch.files import write_atomic
+from recsearch.journal import Journal
+from recsearch.ledger import Ledger
+from recsearch.planner import Plan
+from recsearch.record import EpochRow, Record, TrialView
+from recsearch.request import Resolved
+from recsearch.run import RunPaths
+from recsearch.store import Store
+from recsearch.store.retention import parse_retention
+from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.housekeeping import Housekeeper
+from recsearch.tuning.trials import Terms, run_trials
+
+
+class Session:
+    """Runs what a plan has and keeps journal, best files and store in step with it.
+
+    Attributes:
+        record: The run, as it grows.
+        ledger: Writer of its journal.
+    """
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        identity: dict[str, Any],
+        paths: RunPaths,
+        journal: Journal,
+        display: SilentDisplay,
+        workers: int,
+        store: Store,
+    ):
+        spec = resolved.request.spec.search
+        self.record = Record.replay(parse(spec.metric), journal.events)
+        self._quota = parse_size(spec.quota)
+        self._retention = parse_retention(spec.retention, self.record.objective.direction)
+        self._resolved = resolved
+        self._identity = identity
+        self._paths = paths
+        self._display = display
+        self._workers = workers
+        self._store = store
+        self.ledger = Ledger(
+            journal,
+            self.record,
+            lag=spec.lag,
+            on_change=display.update,
+            on_best=lambda trial, row: write_best(paths, identity, trial, row),
+            on_note=display.note,
+        )
+
+    def run(
+        self,
+        cluster: LocalCluster | None,
+        plan: Plan,
+        terms: Terms,
+        expected: Estimate | None = None,
+    ) -> bool:
+        """Run all trials that are left; whether the user interrupted it.
+
+        Args:
+            cluster: Ray; None where the plan has nothing left.
+            plan: What to run.
+            terms: When a trial ends.
+            expected: What the checkpoints will take, for the user.
+        """
+        run_id = self._identity["run_id"]
+        keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
+        try:
+            self._display.begin(self.record, plan.total)
+            self._open(plan.total)
+            plan.begin()
+            if cluster is not None and not plan.nothing_left:
+                self._announce(expected)
+                keeper.tick()
+                self._work(cluster, keeper, plan, terms)
+        except KeyboardInterrupt:
+            self._display.end()
+            self._leave("stopped by the user")
+            self._close(130, keeper)
+            return True
+        except BaseException as err:
+            self._display.end()
+            with contextlib.suppress(RecsearchError):
+                self._leave(str(err).partition("\n")[0])
+                self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
+            raise
+        self._display.end()
+        self._close(5 if self.record.counts()["error"] else 0, keeper)
+        return False
+
+    def _work(self, cluster: LocalCluster, keeper: Housekeeper, plan: Plan, terms: Terms) -> None:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
+        split, metrics = self._resolved.split, self._resolved.metrics
+        baselines = [pool.submit(compute_baselines, split, metrics)]
+        try:
+
+            def on_step() -> None:
+                self._settle(baselines)
+                keeper.tick()
+
+            run_trials(
+                self._resolved,
+                self._identity,
+                self._paths,
+                self.ledger,
+                plan,
+                terms,
+                cluster.ready(),
+                on_step,
+            )
+            self._settle(baselines, wait=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, trials: int) -> None:
+        self.ledger.write(
+            "opened",
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=__version__,
+            workers=self._workers,
+            trials=trials,
+            resumed=bool(self.record.sessions),
+        )
+
+    def _announce(self, expected: Estimate | None) -> None:
+        if expected is not None:
+            finished = sum(trial.finished for trial in self.record.trials.values())
+            url, keeps_all = self._resolved.request.store_url, self._retention.keeps_all
+            self._display.note(expected.sentence(self._quota, url, finished, keeps_all))
+
+    def _leave(self, reason: str) -> None:
+        for number in list(self.record.trials):
+            self.ledger.interrupted(number, reason)
+
+    def _close(self, exit_code: int, keeper: Housekeeper) -> None:
+        best = self.record.best()
+        if best is not None:
+            # A kill between an epoch's journal line and these files may have left them behind.
+            write_best(self._paths, self._identity, *best)
+            trial, row = best
+            if row.epoch not in self._store.epochs(trial.key):
+                self.ledger.write(
+                    "note",
+                    text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "
+                    f"{row.epoch}) is not in the store; recsearch verify retrains it",
+                )
+        keeper.finish()
+        if keeper.problem:
+            self.ledger.write("note", text=keeper.problem)
+        self.ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
+
+    def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
+        # Journalled from this thread: a journal has one writer.
+        if baselines and (wait or baselines[0].done()):
+            for name, baseline in baselines.pop().result().items():
+                if name not in self.record.baselines:
+                    self.ledger.write("baseline", name=name, **baseline)
+
+
+def write_best(
+    paths: RunPaths, identity: Mapping[str, Any], trial: TrialView, row: EpochRow
+) -> None:
+    """Rewrite the two best files."""
+    write_atomic(paths.best_config, config_document(identity, trial, row))
+    write_atomic(paths.best_result, result_document(identity, trial, row))

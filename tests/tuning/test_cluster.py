@@ -1,0 +1,66 @@
+"""What the cluster does while Ray starts. No Ray runs here."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from recsearch.errors import RecsearchError, UsageError
+from recsearch.models import resolve
+from recsearch.tuning.cluster import LocalCluster
+
+
+class Offline(LocalCluster):
+    """Ray starts once ``go`` is set, or fails."""
+
+    def __init__(self, family: Any, *, fails: bool = False):
+        super().__init__(1, 0, family)
+        self.go = threading.Event()
+        self._fails = fails
+
+    def _start(self) -> None:
+        assert self.go.wait(30)
+        if self._fails:
+            raise RuntimeError("no memory")
+
+
+class Prepared:
+    """A family that notes where it was prepared."""
+
+    name = "prepared"
+
+    def __init__(self, error: Exception | None = None):
+        self.called = threading.Event()
+        self.thread: threading.Thread | None = None
+        self._error = error
+
+    def prepare(self) -> None:
+        self.thread = threading.current_thread()
+        self.called.set()
+        if self._error:
+            raise self._error
+
+
+def test_the_family_is_prepared_beside_the_start() -> None:
+    family = Prepared()
+    with Offline(family) as cluster:
+        assert family.called.wait(30), "although Ray has not started"
+        assert family.thread is not threading.current_thread()
+        cluster.go.set()
+        assert cluster.ready().is_dir()
+
+
+def test_what_a_family_raises_is_not_blamed_on_ray() -> None:
+    with Offline(Prepared(UsageError("no compiler"))) as cluster:
+        cluster.go.set()
+        with pytest.raises(UsageError, match="no compiler"):
+            cluster.ready()
+
+
+def test_a_start_that_fails_says_how_to_go_on() -> None:
+    with Offline(resolve("popular"), fails=True) as cluster:
+        cluster.go.set()
+        with pytest.raises(RecsearchError, match=r"Ray could not start.*no memory"):
+            cluster.ready()
