@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH  := $(VENV)/.bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env report test check format bench-search bench-store prove-store clean
+.PHONY: help env report test check format bench-als bench-search bench-store prove-store clean
 
 help: ## list the targets
 	@echo "make search-<algorithm>-<dataset>  run or resume a search, then render its page"
@@ -43,8 +44,15 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-search: $(READY) ## ours and LensKit's tuner side by side, equal configurations
-	$(BIN)/python -m benchmarks.bench_lenskit_tuner $(ARGS)
+$(BENCH): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-search: $(BENCH) ## whole searches beside LensKit's tuner and others, with the targets
+	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-als: $(READY) ## an ALS epoch beside LensKit's, and other ways to solve, with the targets
+	$(BIN)/python -m benchmarks.als $(ARGS)
 
 bench-store: $(READY) ## the checkpoint store beside every other tool, with the targets
 	$(BIN)/python -m benchmarks.store $(ARGS)
