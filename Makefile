@@ -32,7 +32,7 @@ report: $(READY) ## render the pages of all runs and their index
 	@$(BIN)/recsearch report $(ARGS)
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(READY) ## lint, types and import boundaries
 	$(BIN)/ruff check .

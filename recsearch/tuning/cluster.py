@@ -49,7 +49,7 @@ def quieten() -> None:
 class LocalCluster:
     """Ray on this machine. It starts in the background: that takes seconds of mere waiting.
 
-    Meanwhile the model's family prepares itself in this process. Worker processes are not warmed
+    Meanwhile the family and the evaluation prepare themselves here. Worker processes are not warmed
     up: on two cores their imports, all at once, would delay the first trial.
 
     Args:
@@ -68,7 +68,7 @@ class LocalCluster:
         self._started: Future[None] | None = None
 
     def __enter__(self) -> LocalCluster:
-        self._prepared = self._pool.submit(self._family.prepare)
+        self._prepared = self._pool.submit(self._prepare)
         self._started = self._pool.submit(self._start)
         return self
 
@@ -104,6 +104,11 @@ class LocalCluster:
                 hint="Free memory or processes, then type the same command to resume.",
             ) from err
         return Path(self._folder.name)
+
+    def _prepare(self) -> None:
+        """Leave compiled code on disk, which all workers would else compile at once."""
+        self._family.prepare()
+        import recsearch.evaluation.counting  # noqa: F401
 
     def _start(self) -> None:
         import ray
