@@ -105,14 +105,16 @@ class Continuation:
         self._epochs = epochs
         self._stop = stop
         self._total = total
-        found = (ledger.record.trials[number] for number in trials)
+        self._asked = tuple(trials)
+        found = (ledger.record.trials[number] for number in self._asked)
         left = [
             trial
             for trial in found
             if (retry_errors or trial.state != "error") and not self._has_ended(trial)
         ]
         # The longest first: it would be what all others wait for at the end.
-        left.sort(key=lambda trial: -cost_of(trial.config) * (epochs - len(trial.epochs)))
+        # Models that do not say what an epoch costs are taken to cost all the same.
+        left.sort(key=lambda t: -(cost_of(t.config) or 1.0) * (epochs - len(t.epochs)))
         self.numbers = tuple(trial.number for trial in left)
         self._queue = list(self.numbers)
 
@@ -125,6 +127,11 @@ class Continuation:
     def nothing_left(self) -> bool:
         """Whether every trial has its epochs."""
         return not self._queue
+
+    @property
+    def erred(self) -> bool:
+        """Whether one of the chosen trials has ended in an error."""
+        return any(self._ledger.record.trials[n].state == "error" for n in self._asked)
 
     def begin(self) -> None:
         """Journal what each trial is continued for, unless an interrupted command has done so."""

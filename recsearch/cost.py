@@ -8,9 +8,11 @@ larger uncertainty.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from recsearch.display import size
 from recsearch.errors import UsageError
 from recsearch.evaluation.evaluate import BLOCK_BYTES, BLOCK_USERS
 from recsearch.models import Family
-from recsearch.pruning import Asha, Median, Rule
+from recsearch.pruning import Asha, Halving, Median, Rule
 from recsearch.record import Record
 from recsearch.space import Params
 from recsearch.spec import SearchSpec
@@ -48,6 +50,14 @@ PLATEAU_EPOCHS = 2
 
 DRAWS = 64
 
+CGROUP = Path("/sys/fs/cgroup")
+CGROUP_FILES = (
+    ("memory.max", "memory.current", "memory.stat", "file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
+     "total_cache"),
+)  # fmt: skip
+"""A container's limit and use of memory, and what of that files occupy, by version of cgroups."""
+
 
 @dataclass(frozen=True)
 class CostModel:
@@ -72,7 +82,8 @@ class CostModel:
     def train_seconds(self, config: Mapping[str, Any]) -> float | None:
         """Training time of one epoch; None where nothing is known of it."""
         work = self.family.work(config, self.split)
-        if not work.flops:
+        # The rate is that of the processor: of other devices nothing is known beforehand.
+        if not work.flops or self.family.device != "cpu":
             return self.known_epoch_s
         return self.train * (work.flops / (EFFICIENCY * self.rate) + work.gathered / GATHERED_PER_S)
 
@@ -147,15 +158,17 @@ def expected_epochs(most: int, stop: StopRule, pruning: Rule) -> float:
     """Epochs of a trial on average, before there are any.
 
     A plateau is taken to end a trial `PLATEAU_EPOCHS` after the first epoch at which it can;
-    asha to let one in eta pass each rung, and the median rule to end half of the trials at the
-    first epoch at which it judges.
+    asha to let one in eta pass each rung, halving each epoch, and the median rule to end half of
+    the trials at the first epoch at which it judges.
     """
     if isinstance(stop, Plateau):
         most = min(most, max(stop.grace, stop.patience) + PLATEAU_EPOCHS)
     reached, total = 1.0, 0.0
     for epoch in range(1, most + 1):
         total += reached
-        if isinstance(pruning, Asha) and pruning.is_rung(epoch):
+        if (isinstance(pruning, Asha) and pruning.is_rung(epoch)) or (
+            isinstance(pruning, Halving) and epoch >= pruning.grace
+        ):
             reached /= pruning.eta
         elif isinstance(pruning, Median) and epoch == pruning.grace:
             reached /= 2
@@ -184,21 +197,37 @@ def largest(spec: SearchSpec, model: CostModel) -> tuple[Params, dict[str, Any]]
     return max(pairs, key=lambda pair: model.worker_bytes(pair[1]))
 
 
+def available_bytes() -> int:
+    """Memory that processes may still take: the machine's, or the container's if that is less."""
+    free = psutil.virtual_memory().available
+    for names in CGROUP_FILES:
+        limit, used, stat = (CGROUP / name for name in names[:3])
+        # There may be no such group, or no limit.
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            parts = dict(line.split() for line in stat.read_text().splitlines())
+            # Memory that holds files is given up when processes need it.
+            taken = int(used.read_text()) - int(parts[names[3]])
+            free = min(free, max(0, int(limit.read_text()) - taken))
+    return int(free)
+
+
 def check_memory(
-    spec: SearchSpec, model: CostModel, workers: int, available: int | None = None
+    spec: SearchSpec, model: CostModel, workers: int, available: int, *, begun: bool = False
 ) -> None:
     """Refuse a search that cannot fit in memory.
 
     Args:
         spec: the search.
         model: costs on this machine.
-        workers: trials at a time.
-        available: bytes that processes may still take; those of this machine if None.
+        workers: trials at a time, of which no more than the lag can run.
+        available: bytes that processes may still take.
+        begun: whether the run is there already, so that its space is settled.
 
     Raises:
         UsageError: so many workers with the largest configuration of the space need more.
     """
-    free = psutil.virtual_memory().available if available is None else available
+    free = available
+    workers = min(workers, spec.search.lag, spec.search.trials)
     point, config = largest(spec, model)
     need = model.total_bytes(config, workers)
     if need <= free:
@@ -208,7 +237,7 @@ def check_memory(
     if fewer:
         ways.append(f"--workers {max(fewer)}")
     name = decisive(spec, model, point)
-    if name is not None:
+    if name is not None and not begun:
         bound = _largest_bound(spec, model, workers, point, name, free)
         if bound is not None:
             ways.append(f"--set space.{name}.max={bound}")

@@ -43,6 +43,10 @@ class Plan(Protocol):
     def nothing_left(self) -> bool:
         """Whether every trial has ended."""
 
+    @property
+    def erred(self) -> bool:
+        """Whether one of its trials has ended in an error."""
+
     def begin(self) -> None:
         """Journal what has been decided; the command has opened the run."""
 
@@ -99,6 +103,8 @@ class Planner:
             for _, trial in sorted(ledger.record.trials.items())
             if not trial.searched.finished or (retry_errors and trial.searched.state == "error")
         ]
+        # Views as they were: what is run again has not ended, though its last event says so.
+        self._rerun = {trial.number: trial for trial in self._queue}
 
     @property
     def total(self) -> int:
@@ -109,6 +115,11 @@ class Planner:
     def nothing_left(self) -> bool:
         """Whether every trial has ended."""
         return not self._queue and len(self._ledger.record.trials) >= self._total
+
+    @property
+    def erred(self) -> bool:
+        """Whether the search has ended one of its trials in an error."""
+        return any(t.searched.state == "error" for t in self._ledger.record.trials.values())
 
     def begin(self) -> None:
         """Nothing: a suggestion is journalled when it is made."""
@@ -121,8 +132,8 @@ class Planner:
         while self._may_suggest() and self._suggest():
             pass
         if not self._queue:
-            trials = [trial.searched for trial in self._ledger.record.trials.values()]
-            all_ended = len(trials) >= self._total and all(trial.finished for trial in trials)
+            trials = self._ledger.record.trials.values()
+            all_ended = len(trials) >= self._total and all(map(self._has_ended, trials))
             return None if all_ended else Wait()
         trial = min(self._queue, key=self._turn)
         self._queue.remove(trial)
@@ -149,7 +160,7 @@ class Planner:
         """Journal and queue the next new trial, unless it depends on one that has not ended."""
         number = len(self._ledger.record.trials) + 1
         seen, pending = self._known_to(number)
-        if any(not trial.finished for trial in seen):
+        if not all(map(self._has_ended, seen)):
             return False
         suggestion = self._suggester.suggest(
             number,
@@ -161,6 +172,10 @@ class Planner:
         self._ledger.suggested(number, dict(suggestion.params), config, key, suggestion.origin)
         self._queue.append(self._ledger.record.trials[number])
         return True
+
+    def _has_ended(self, trial: TrialView) -> bool:
+        """Whether the search has ended a trial for good."""
+        return trial.searched.finished and self._rerun.get(trial.number) is not trial
 
     def _known_to(self, number: int) -> tuple[list[TrialView], list[TrialView]]:
         trials = [self._ledger.record.trials[n].searched for n in range(1, number)]

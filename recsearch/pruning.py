@@ -223,6 +223,8 @@ _RULES: Mapping[str, type[Asha | Halving | Median | NoPruning]] = {
     "median": Median,
     "none": NoPruning,
 }
+SCHEDULERS = tuple(_RULES)
+"""Names of the rules."""
 
 
 def parse_scheduler(name: str, options: Mapping[str, Any], max_epochs: int) -> Rule:

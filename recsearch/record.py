@@ -46,7 +46,7 @@ class TrialView:
     """One trial: its configuration, state and epochs.
 
     ``state`` is one of queued, training, done, pruned, error, interrupted. ``reason`` is the rule
-    that ended it (plateau, max_epochs, one_shot, asha, median) or the kind of its error.
+    that ended it (plateau, max_epochs, one_shot, asha, halving, median) or the kind of its error.
 
     ``target`` is the number of epochs that it was continued for after the search had ended it, and
     ``ended_by_search`` the trial as it was then.
@@ -128,6 +128,11 @@ class Record:
     def planned(self) -> int | None:
         """Total number of trials asked for by the latest command, if any ran."""
         return self.sessions[-1]["trials"] if self.sessions else None
+
+    @property
+    def quota(self) -> str | None:
+        """What the latest command allowed the run's checkpoints, as it is written in a search."""
+        return next((s["quota"] for s in reversed(self.sessions) if "quota" in s), None)
 
     def best(self, metric: Metric | None = None) -> tuple[TrialView, EpochRow] | None:
         """The best (trial, epoch); ties go to the earlier epoch, then the lower trial."""

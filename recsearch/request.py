@@ -75,14 +75,26 @@ def request_of_run(
     root: Path,
     identity: Mapping[str, Any],
     *,
+    quota: str | None,
     workers: int | None,
     retry_errors: bool,
     command: str,
 ) -> Request:
-    """The request that began a run, as its identity has it, for a command that works on it."""
-    recorded = identity["split"]
+    """The request that began a run, as its identity has it, for a command that works on it.
+
+    Args:
+        root: the run folder.
+        identity: what its ``run.json`` holds.
+        quota: what the run may hold in the store now; None for what it had at first.
+        workers: trials at a time.
+        retry_errors: whether trials that ended in an error are run again.
+        command: what resumes this command.
+    """
+    recorded, search = identity["split"], dict(identity["search"])
+    if quota is not None:
+        search["search"] = {**search["search"], "quota": quota}
     return Request(
-        spec=SearchSpec.from_resolved(identity["search"], identity["search_file"]),
+        spec=SearchSpec.from_resolved(search, identity["search_file"]),
         dataset=identity["dataset"]["name"],
         run_root=root,
         store_url=store_from_run(root, identity["store"]),
@@ -106,6 +118,9 @@ def _identity(
     request: Request, family: Family, split: Split, metrics: tuple[str, ...]
 ) -> dict[str, Any]:
     resolved = request.spec.resolved()
+    if resolved["search"]["cheapest_of"] == 1:
+        # Only where it is another: runs that cost plays no part in have none recorded.
+        del resolved["search"]["cheapest_of"]
     return {
         "format": FORMAT,
         "name": request.run_root.resolve().name,

@@ -130,7 +130,9 @@ def _toml(value: Any) -> str:
 def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", **overrides: Any
                        ) -> RunView:  # fmt: skip
     """A whole search in this process, one trial after the other: same run folder, no Ray."""
-    values = {"search.trials": 3, "search.max_epochs": 4, "space.embedding_size.max": 12}
+    values: dict[str, Any] = {"search.trials": 3, "search.max_epochs": 4}
+    if search == "als":
+        values["space.embedding_size.max"] = 12
     values |= {key.replace("__", "."): value for key, value in overrides.items()}
     spec = load_search(search, overrides=values)
     request = Request(spec, dataset, root / "run", str(root / "store"), command="recsearch search")

@@ -50,7 +50,10 @@ def test_the_row_of_a_gpu(name: str) -> None:
     found = gpu.one(Case(name, 6, make_split()), 2, "cpu", True)
     assert found["lenskit_s"] > 0
     assert found["flexmf_s"] > 0
-    assert found["difference"] is None or found["difference"] < 1e-4
+    if name == "als":
+        assert found["difference"] < 1e-4
+    else:
+        assert found["difference"] is None
     assert gpu.one(Case(name, 6, make_split()), 1, "cpu", False)["lenskit_s"] is None
 
 

@@ -39,7 +39,8 @@ def test_idle_is_what_no_worker_spent_on_an_epoch() -> None:
 
 
 def test_growth_is_over_a_fifth_of_the_trials() -> None:
-    assert growth([(1, 50.0), (20, 100.0), (60, 130.0), (100, 110.0)], 100) == pytest.approx(0.1)
+    samples = [(1, 50.0), (20, 100.0), (60, 130.0), (95, 120.0), (100, 60.0)]
+    assert growth(samples, 100) == pytest.approx(0.2)
 
 
 def test_a_suggestion_takes_some_time() -> None:

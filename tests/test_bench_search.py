@@ -170,7 +170,8 @@ def test_differences_of_curves() -> None:
     assert equal.largest_difference([1.0, None], [1.25, None]) == 0.25
     assert equal.largest_difference([1.0, 2.0], [1.0]) is None
     assert equal.largest_difference([1.0, 2.0], [1.0, None]) is None
-    assert equal.largest_difference([], []) == 0.0
+    assert equal.largest_difference([], []) is None
+    assert equal.largest_difference([None], [None]) is None
 
 
 def test_lenskit_trials_are_read_from_their_folders(tmp_path: Path) -> None:
@@ -263,8 +264,18 @@ def test_profiles_under_other_labels_stay(tmp_path: Path) -> None:
 def test_each_part_names_the_machine_it_was_measured_on() -> None:
     results = merged({"machine": {"cpu": "A", "versions": {}}}, "equal", {"complete": True})
     results = merged({**results, "machine": {"cpu": "B", "versions": {}}}, "peers", {})
-    assert results["parts"]["equal"]["machine"] == {"cpu": "A"}
-    assert results["parts"]["peers"]["machine"] == {"cpu": "B"}
+    assert results["parts"]["equal"]["machine"] == {"cpu": "A", "versions": {}}
+    assert results["parts"]["peers"]["machine"] == {"cpu": "B", "versions": {}}
+
+
+def test_a_part_that_was_measured_elsewhere_is_said_to_be() -> None:
+    made = results()
+    here = report.machine_line(made)
+    assert report.markdown(made).count("Python") == here.count("Python") == 1
+    made["parts"]["equal"]["machine"] = {**made["machine"], "cpu": "Another", "load": 3.0}
+    made["parts"]["search"]["machine"] = {**made["machine"], "load": 9.0}
+    assert "\n\nequal: Another, " in report.markdown(made)
+    assert "search: " not in report.markdown(made).partition("**")[0]
 
 
 def test_peers_whose_time_was_over_do_not_count_their_last_trial() -> None:
@@ -416,7 +427,7 @@ def test_what_is_not_complete_is_not_judged() -> None:
 def test_targets_of_evaluation_and_those_that_a_part_brings() -> None:
     made = results()
     evaluation = {
-        "lenskit": {"ratio": 80.0, "largest_difference": {"RMSE": 1e-8, "NDCG": 2e-6}},
+        "lenskit": {"ratio": 80.0, "differences": {"same_lists": {"RMSE": 1e-8, "NDCG": 2e-6}}},
         "training": [{"share": 0.02}, {"share": 0.12}],
     }
     own = {"target": "flat memory", "limit": 1, "figure": 0.5, "met": True, "at_least": False}

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from search_tools import ITEMS, USERS, planted_split
 
-from recsearch.cost import CostModel, check_memory, expected_epochs, largest, measure_rate
+from recsearch import cost
+from recsearch.cost import (
+    CostModel,
+    available_bytes,
+    check_memory,
+    expected_epochs,
+    largest,
+    measure_rate,
+)
 from recsearch.errors import UsageError
 from recsearch.evaluation import parse
 from recsearch.models import resolve
 from recsearch.models.als.work import row_flops
-from recsearch.pruning import Asha, Median, NoPruning, Rule
+from recsearch.pruning import Asha, Halving, Median, NoPruning, Rule
 from recsearch.record import Record
 from recsearch.spec import SearchSpec, load_search
 from recsearch.stopping import NoStop, Plateau, StopRule
@@ -64,6 +75,7 @@ def test_a_family_that_does_not_say_has_memory_but_no_time() -> None:
         pytest.param(4, Plateau(patience=3, grace=3), NoPruning(), 4, id="plateau-short"),
         pytest.param(9, NoStop(), Asha(grace=1, eta=3, max_epochs=9), 1 + 2 / 3 + 6 / 9, id="asha"),
         pytest.param(5, NoStop(), Median(grace=2), 2 + 3 / 2, id="median"),
+        pytest.param(4, NoStop(), Halving(grace=2, eta=4), 2 + 1 / 4 + 1 / 16, id="halving"),
         pytest.param(1, NoStop(), NoPruning(), 1, id="one-shot"),
     ],
 )
@@ -127,6 +139,37 @@ def test_what_cannot_fit_is_refused_with_values_that_do(scale: str) -> None:
     too_large, _ = als(maximum=2 * bound if scale == "pow2" else bound + 1, scale=scale)
     with pytest.raises(UsageError):
         check_memory(too_large, model, 2, free)
+
+
+def test_no_more_trials_count_than_run_at_a_time_and_a_settled_space_is_left_alone() -> None:
+    spec, model = als(maximum=1 << 20)
+    _, config = largest(spec, model)
+    lag = spec.search.lag
+    enough = model.total_bytes(config, lag)
+    check_memory(spec, model, 64, enough)
+    with pytest.raises(UsageError) as caught:
+        check_memory(spec, model, 64, enough - 1, begun=True)
+    assert f"{lag} trials at a time" in caught.value.message
+    assert str(caught.value.hint) == f"Use --workers {lag - 1}."
+
+
+def test_a_container_may_have_less_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "CGROUP", tmp_path)
+    for name, text in (("max", "5000"), ("current", "3000"), ("stat", "anon 9\nfile 1000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert available_bytes() == 5000 - (3000 - 1000)
+    (tmp_path / "memory.max").write_text("max")
+    assert available_bytes() > 5000
+
+
+def test_nothing_is_known_beforehand_of_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, model = als()
+    monkeypatch.setattr(model.family, "device", "cuda")
+    config = {"embedding_size": 8}
+    assert model.train_seconds(config) is None
+    assert replace(model, known_epoch_s=2.0).train_seconds(config) == 2.0
 
 
 def test_where_no_setting_helps_none_is_named() -> None:

@@ -157,6 +157,35 @@ def test_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:
     assert Desk(tmp_path, total=1, retry_errors=True).next_number() == 1
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_is_run_again_is_not_seen_before_it_has_ended(tmp_path: Path, workers: int) -> None:
+    desk = Desk(tmp_path, total=1, workers=workers)
+    assert desk.next_number() == 1
+    desk.end(1, None, "error")
+    desk.journal.close()
+    again = Desk(tmp_path, total=4, lag=2, retry_errors=True, workers=workers)
+    assert again.next_number() == 1
+    assert again.planner.erred
+    assert again.next_number() == 2
+    assert isinstance(again.planner.next(), Wait), "trial 3 depends on trial 1"
+    again.end(1, 0.4)
+    assert again.next_number() == 3
+    assert [seen.value for seen in again.memory.shown[3][0]] == [0.4]
+    assert not again.planner.erred
+
+
+def test_an_error_again_ends_the_trial(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, total=1)
+    assert desk.next_number() == 1
+    desk.end(1, None, "error")
+    desk.journal.close()
+    again = Desk(tmp_path, total=1, retry_errors=True)
+    assert again.next_number() == 1
+    assert isinstance(again.planner.next(), Wait), "handed out, though no worker has begun"
+    again.end(1, None, "error")
+    assert again.planner.next() is None
+
+
 def test_the_costliest_trial_comes_first_near_the_end(tmp_path: Path) -> None:
     desk = Desk(tmp_path, total=8, lag=8, workers=2)
     assert [desk.next_number() for _ in range(4)] == [1, 2, 3, 4], "by number at first"

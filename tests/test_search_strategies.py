@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from search_tools import planted_split, search_without_ray
+from search_tools import search_without_ray
 
-from benchmarks.search.curves import Curves, Point, best_form_gflop
+from benchmarks.search.curves import Curves, Point
 from benchmarks.search.replay import Outcome, replay
 from benchmarks.search.strategies import FULL, Desk, Strategy, add_to, simulate, summary, table
-from recsearch.data import Interactions, SplitSpec, load_dataset, load_split
+from recsearch.data import SplitSpec, load_dataset, load_split
 from recsearch.errors import UsageError
 from recsearch.models import resolve
 from recsearch.pruning import Asha
@@ -104,21 +104,9 @@ def test_what_a_model_raises_is_the_end_of_its_curve(tmp_path: Path) -> None:
         again.point(None, 1)  # type: ignore[arg-type]
 
 
-def test_cost_is_that_of_the_cheaper_form_of_every_row() -> None:
-    # Two users with 1 and 3 of 3 items, so items with 2, 1 and 1 users; d = 2.
-    train = Interactions(
-        indptr=np.array([0, 1, 4]), items=np.array([0, 0, 1, 2], dtype=np.int32),
-        values=np.ones(4, dtype=np.float32), times=None,
-    )  # fmt: skip
-    split = replace(
-        planted_split(), train=train, user_ids=np.arange(2), item_ids=np.arange(3), titles=None
-    )
-    dual_one = 1 * 2 + 1 / 3
-    primal_three, two = 3 * 4 + 8 / 3, 2 * 4 + 8 / 3
-    assert best_form_gflop(split, 2) == pytest.approx((3 * dual_one + primal_three + two) / 1e9)
-
-
-@pytest.mark.parametrize("text", [FULL, ASHA, "median / none", "asha(grace=2) / plateau"])
+@pytest.mark.parametrize(
+    "text", [FULL, ASHA, f"{ASHA} / tpe(cheapest_of=2)", "median / none", "asha(grace=2) / plateau"]
+)
 def test_strategies_are_read_and_written_alike(text: str) -> None:
     assert str(Strategy.of(text)) == text
     assert Strategy.of(str(Strategy.of(text))) == Strategy.of(text)

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from benchmarks.available import available
 from benchmarks.search import equal, peers, profiling, report, scaling, whole
 from benchmarks.search.results import QUICK, Part, ResultsFile, Settings, read
 from benchmarks.search.targets import judge, verdict
@@ -80,6 +81,7 @@ def main(
     }
     given = {key: value for key, value in (amounts | lists).items() if value is not None}
     settings = replace(QUICK if quick else Settings(), **given)
+    settings = replace(settings, data=available(settings.data)[0])
     file = ResultsFile(results or RESULTS / ("search_quick.json" if quick else "search.json"))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,6 +126,7 @@ def beside(name: str, settings: Settings, *, quick: bool) -> dict[str, Any]:
     module = importlib.import_module(f"benchmarks.search.{name}")
     offered: dict[str, Callable[[], Any]] = {
         "quick": lambda: quick,
+        "data_name": lambda: settings.data,
         "split": lambda: load_split(load_dataset(settings.data)),
         "sizes": lambda: [size for size in EVALUATED if size <= settings.largest],
     }

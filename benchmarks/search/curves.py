@@ -148,19 +148,5 @@ class Curves:
             self._states.popitem(last=False)
 
 
-def best_form_gflop(split: Split, size: int) -> float:
-    """Floating-point operations of one ALS epoch in the cheaper form of every row, in 1e9.
-
-    A row with n entries costs n d² + d³/3 in the primal form (half a Gram matrix, one Cholesky
-    factorisation) and n² d + n³/3 in the dual one; both sides of the ratings count.
-    """
-    sides = (np.diff(split.train.indptr), np.bincount(split.train.items, minlength=split.n_items))
-    total = 0.0
-    for counts in sides:
-        n = counts.astype(np.float64)
-        total += np.minimum(n * size**2 + size**3 / 3, n**2 * size + n**3 / 3).sum()
-    return float(total) / 1e9
-
-
 def _bytes(held: tuple[int, State]) -> int:
     return sum(a.nbytes for part in held[1].values() for a in part.tensors.values())

@@ -92,13 +92,16 @@ def _finite(value: float) -> float | None:
 
 
 def largest_difference(one: Sequence[float | None], other: Sequence[float | None]) -> float | None:
-    """Largest difference per epoch; None where an epoch is missing or not finite on one side."""
+    """Largest difference per epoch; None where one side lacks an epoch or is not finite in it.
+
+    Epochs in which both have diverged do not count; None where there are no others.
+    """
     if len(one) != len(other):
         return None
     pairs = [pair for pair in zip(one, other, strict=True) if pair != (None, None)]
     if any(a is None or b is None for a, b in pairs):
         return None
-    return max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=0.0)
+    return max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=None)
 
 
 def compare(

@@ -55,6 +55,7 @@ def run(split: Split, sizes: Sequence[int], *, users: int = USERS) -> dict[str, 
         sizes: embedding sizes at which training is measured; the comparison is at size 64.
         users: evaluation users of the large shape.
     """
+    use_one_thread()
     return {
         "users": len(split.eval_users),
         "items": split.n_items,
@@ -245,7 +246,6 @@ def show(found: dict[str, Any]) -> None:
 @click.option("--out", default=RESULTS, show_default=True, type=click.Path(path_type=Path))
 def main(sizes: str, users: int, out: Path) -> None:
     """Measure, print and write the results."""
-    use_one_thread()
     split, note = ratings()
     with tempfile.TemporaryDirectory() as folder:
         facts = machine(Path(folder))

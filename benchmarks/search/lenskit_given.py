@@ -35,7 +35,6 @@ def make_tuner(points: list[dict[str, Any]], folder: Path) -> Any:
     """LensKit's tuner, except that points and initial factors are given."""
     import lenskit.tuning._search as tuner_module
     import ray.tune
-    from lenskit.training import TrainingOptions
     from lenskit.tuning import PipelineTuner, TuningSpec
 
     from recsearch.identity import derive_seed
@@ -47,9 +46,10 @@ def make_tuner(points: list[dict[str, Any]], folder: Path) -> Any:
         """LensKit's trial of one given point, with the initial factors that ours has."""
 
         def setup(self, config: dict[str, Any], job: Any) -> None:
+            import lenskit.tuning._iterative as trial_module
+
+            trial_module.make_seed = lambda *_: seed
             super().setup(points[config["number"]], job)
-            options = TrainingOptions(rng=seed)
-            self.trainer = self.scorer.create_trainer(self.data.train, options)
 
     class Points(PipelineTuner):
         """LensKit's tuner over given points instead of sampled ones."""

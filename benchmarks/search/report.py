@@ -31,18 +31,27 @@ class Table(NamedTuple):
 def show(results: Mapping[str, Any]) -> None:
     """Print everything on the terminal."""
     console = Console(width=WIDTH)
-    console.print(machine_line(results))
+    for line in machine_lines(results):
+        console.print(line)
     for table in tables(results):
         console.print(_rich(table))
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """All tables for the documents."""
-    blocks = [machine_line(results)]
+    blocks = list(machine_lines(results))
     for table in tables(results):
         lines = [f"**{table.title}**", "", _line(table.head), _line(["---"] * len(table.head))]
         blocks.append("\n".join([*lines, *map(_line, table.rows)]))
     return "\n\n".join(blocks) + "\n"
+
+
+def machine_lines(results: Mapping[str, Any]) -> Iterator[str]:
+    """What the last part was measured on, then the parts that were measured elsewhere."""
+    yield (here := machine_line(results))
+    for name, part in results.get("parts", {}).items():
+        if part.get("machine") and (there := machine_line(part)) != here:
+            yield f"{name}: {there}"
 
 
 def machine_line(results: Mapping[str, Any]) -> str:

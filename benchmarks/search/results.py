@@ -140,7 +140,7 @@ def merged(results: Mapping[str, Any], name: str, part: Mapping[str, Any]) -> Re
     """
     machine = results.get("machine", {})
     parts = dict(results.get("parts", {}))
-    parts[name] = {**part, "machine": {k: machine[k] for k in sorted(machine) if k != "versions"}}
+    parts[name] = {**part, "machine": machine}
     return {**results, "parts": parts}
 
 

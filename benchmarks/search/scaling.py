@@ -35,10 +35,14 @@ def measure(settings: Settings, part: Part, folder: Path) -> None:
         for count, trials in runs(workers, base):
             name = f"{size}x, {count} workers, {trials} trials"
             place = folder / f"{size}-{count}-{trials}"
-            found = part.once(
-                name, lambda d=data, p=place, c=count, t=trials: _run(settings, d, p, c, t)
+            about = {"size": size, "workers": count, "train_ratings": ratings}
+            part.once(
+                name,
+                lambda d=data, p=place, t=trials, a=about: {
+                    **_run(settings, d, p, a["workers"], t),
+                    **a,
+                },
             )
-            found |= {"size": size, "workers": count, "train_ratings": ratings}
 
 
 def runs(workers: int, trials: int) -> list[tuple[int, int]]:

@@ -25,12 +25,13 @@ from typing import Any
 
 import click
 
-from benchmarks.search.curves import Curves, best_form_gflop
+from benchmarks.search.curves import Curves
 from benchmarks.search.replay import Outcome, replay
 from recsearch.data import SplitSpec, load_dataset, load_split
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
+from recsearch.identity import digest
 from recsearch.journal import JournalInMemory
 from recsearch.ledger import Ledger
 from recsearch.models import Family, resolve
@@ -191,17 +192,24 @@ class Desk:
         self.spec = self._spec()
         self.family = resolve(self.spec.model.class_)
         self.split = load_split(load_dataset(self.data), SplitSpec())
-        self.cost = cache(lambda size: best_form_gflop(self.split, size))
+        self.cost = cache(self._gflop)
         self._full: tuple[int, Record] | None = None
+
+    def _gflop(self, size: int) -> float:
+        config = self.family.complete({"embedding_size": size})
+        return self.family.work(config, self.split).flops / 1e9
 
     def run(self, strategy: Strategy, seed: int) -> Outcome:
         """The outcome of one search, simulated unless it is remembered."""
         path = self.folder / f"{self.data}-{self.algorithm}-outcomes.jsonl"
+        spec = self._spec(strategy)
+        searched = [spec.search.trials, spec.search.lag, spec.search.max_epochs, repr(spec.space)]
+        asked = {"strategy": str(strategy), "seed": seed, "searched": digest(searched)}
         for row in _rows(path):
-            if (row["strategy"], row["seed"]) == (str(strategy), seed):
+            if asked.items() <= row.items():
                 return Outcome(**row["outcome"])
         outcome = self._simulate(strategy, seed)[1]
-        row = {"strategy": str(strategy), "seed": seed, "outcome": asdict(outcome)}
+        row = {**asked, "outcome": asdict(outcome)}
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         return outcome

@@ -63,7 +63,7 @@ def judge(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _evaluation(found: Mapping[str, Any]) -> list[Verdict]:
     both = found.get("lenskit", {})
     shares = [row["share"] for row in found.get("training", [])]
-    differences = both.get("largest_difference", {}).values()
+    differences = both.get("differences", {}).get("same_lists", {}).values()
     return [
         verdict("evaluation, CPU time of LensKit's loop / ours", 50, both.get("ratio")),
         verdict(

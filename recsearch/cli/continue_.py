@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--stop", is_flag=True, help="Let the stop rule of the search end them before.")
 @click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
+@click.option("--quota", help="Bytes that the run may hold in the store.  [default: as last time]")
 @click.option(
     "--retry-errors", is_flag=True, help="Try again where a continuation ended in an error."
 )
@@ -48,6 +49,7 @@ def continue_(
     epochs: int,
     stop: bool,
     workers: int | None,
+    quota: str | None,
     retry_errors: bool,
     report: bool,
     quiet: bool,
@@ -55,7 +57,8 @@ def continue_(
     """Give trials of RUN that were pruned or stopped more epochs, from their last checkpoints.
 
     No stored epoch is trained again, and the search stays what it was: later trials are suggested
-    and pruned as if nothing had been continued. The same command again resumes.
+    and pruned as if nothing had been continued. The same command again resumes, with the trials
+    that it was continuing when it stopped.
     """
     from recsearch.cli.search import render_page
     from recsearch.cli.summary import closing_lines
@@ -70,9 +73,11 @@ def continue_(
             "continue: expected --top K, --trial N, or both.",
             hint=f"For example: {program()} continue {root} --top 5 --epochs {epochs}",
         )
+    view = RunView.open(root)
     request = request_of_run(
         root,
-        RunView.open(root).identity,
+        view.identity,
+        quota=quota or view.record.quota,
         workers=workers,
         retry_errors=retry_errors,
         command=shlex.join([program(), *sys.argv[1:]]),

@@ -56,7 +56,7 @@ def _lines(found: Forecast, request: Request) -> Iterator[str]:
         else "assumed from scheduler and stop rule"
     )
     yield f"epochs     about {found.epochs:.1f} a trial, {found.most} at most ({basis})"
-    yield f"time       {_time(found)}"
+    yield f"time       {_time(found, request.device)}"
     point = "".join(f" with {name} = {cell(value)}" for name, value in found.largest.items())
     yield (
         f"memory     about {size(found.memory_bytes)} at most: {found.workers} workers{point}, "
@@ -72,9 +72,10 @@ def _lines(found: Forecast, request: Request) -> Iterator[str]:
     yield "written    nothing: --dry-run"
 
 
-def _time(found: Forecast) -> str:
+def _time(found: Forecast, device: str) -> str:
     if found.core_s is None or found.wall_s is None:
-        return "unknown: this model does not say what an epoch takes, and none has been trained"
+        what = "this model does not say" if device == "cpu" else f"nobody knows of {device}"
+        return f"unknown: {what} what an epoch takes, and none has been trained"
     accuracy = (
         f"from {found.measured_epochs} epochs of this run"
         if found.measured_epochs

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,18 +155,19 @@ def _print_failures(view: Any, trials: list[Any]) -> None:
         )
         click.echo(f"  configuration  {json.dumps(trial.config)}")
         click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
-    if trials:
-        click.echo(f"run them again: {_again(view, trials)} --retry-errors")
+    for command in _again(view, trials):
+        click.echo(f"run them again: {command} --retry-errors")
 
 
-def _again(view: Any, trials: list[Any]) -> str:
-    """The command that ran these trials: the search, or what continued them since."""
-    continued = [trial for trial in trials if trial.target]
-    if len(continued) < len(trials):
-        return str(view.identity["command"])
-    named = " ".join(f"--trial {trial.number}" for trial in continued)
-    epochs = max(trial.target for trial in continued)
-    return f"{program()} continue {view.path} {named} --epochs {epochs}"
+def _again(view: Any, trials: list[Any]) -> Iterator[str]:
+    """The commands that ran these trials: the search, and what has continued some since."""
+    for target in sorted({trial.target or 0 for trial in trials}):
+        if not target:
+            yield str(view.identity["command"])
+            continue
+        named = " ".join(f"--trial {t.number}" for t in trials if t.target == target)
+        folder = shlex.quote(str(view.path))
+        yield f"{program()} continue {folder} {named} --epochs {target}"
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ import click
 
 from recsearch.cli.options import program, store_option
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.pruning import SCHEDULERS
 
 DEFAULT_SEED = 42
 
@@ -25,7 +26,7 @@ DEFAULT_SEED = 42
 @click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most.")
 @click.option("--metric", help="Objective, such as RMSE or NDCG@10.")
 @click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher.")
-@click.option("--scheduler", type=click.Choice(["asha", "median", "none"]), help="Pruning rule.")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Pruning rule.")
 @click.option(
     "--set",
     "settings",

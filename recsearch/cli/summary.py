@@ -64,7 +64,7 @@ def _next(outcome: Outcome, request: Request) -> str:
     name = program()
     if outcome.interrupted:
         return request.command
-    if outcome.record.counts()["error"]:
+    if outcome.erred:
         return f"{name} status {outcome.paths.root} --failed"
     if outcome.record.best() is None:
         return f"{name} status {outcome.paths.root}"

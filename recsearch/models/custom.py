@@ -83,8 +83,12 @@ class CustomFamily(Family):
     def prepare(self) -> None:
         """What the class prepares; else nothing."""
         prepare = getattr(self._cls, "prepare", None)
-        if prepare is not None:
+        if prepare is None:
+            return
+        try:
             prepare()
+        except Exception as err:
+            raise UsageError(f"{self.name}: prepare() raised {type(err).__name__}: {err}") from err
 
     def work(self, config: Mapping[str, Any], split: Split) -> Work:
         """What the class estimates; else as `Family.work`."""

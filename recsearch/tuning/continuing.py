@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsearch.continuation import Continuation, choose
+from recsearch.cost import split_bytes
 from recsearch.display import SilentDisplay
 from recsearch.errors import IdentityError, UsageError
 from recsearch.journal import Journal
@@ -20,7 +21,7 @@ from recsearch.store import Store
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.driver import Outcome, available_cpus
 from recsearch.tuning.session import Session
-from recsearch.tuning.trials import Terms, search_terms, shared_bytes
+from recsearch.tuning.trials import Terms, search_terms
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,13 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
             for number in plan.numbers:
                 display.note(_sentence(before[number], store, more.epochs))
         interrupted = session.run(cluster, plan, Terms(more.epochs, stop, NoPruning()))
-        return Continued(identity, session.record, paths, None, interrupted, chosen, before)
+        return Continued(
+            identity, session.record, paths, None, interrupted, plan.erred, chosen, before
+        )
 
 
 def _cluster(resolved: Resolved, workers: int) -> LocalCluster:
-    return LocalCluster(workers, shared_bytes(resolved.split), resolved.family)
+    return LocalCluster(workers, split_bytes(resolved.split), resolved.family)
 
 
 def _check(paths: RunPaths, asked: Mapping[str, Any]) -> None:

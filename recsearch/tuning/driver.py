@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsearch.cost import CostModel, check_memory
+from recsearch.cost import CostModel, available_bytes, check_memory, split_bytes
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
 from recsearch.estimate import estimate, parse_size
@@ -29,7 +29,7 @@ from recsearch.store import Store
 from recsearch.suggest import Suggester, default_params, make_suggester
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.session import Session
-from recsearch.tuning.trials import search_terms, shared_bytes
+from recsearch.tuning.trials import search_terms
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,14 @@ class Outcome:
     paths: RunPaths
     moved: Path | None
     interrupted: bool
+    erred: bool
 
     @property
     def exit_code(self) -> int:
         """0 ok, 5 finished but some trials erred, 130 interrupted."""
         if self.interrupted:
             return 130
-        return 5 if self.record.counts()["error"] else 0
+        return 5 if self.erred else 0
 
 
 def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
@@ -66,9 +67,9 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         if not request.fresh:
             check_identity(paths, resolved.identity)
         workers = request.workers or available_cpus()
-        cluster = None
+        cluster, free = None, available_bytes()
         if request.fresh or _may_have_work(paths, resolved):
-            size = shared_bytes(resolved.split)
+            size = split_bytes(resolved.split)
             cluster = stack.enter_context(LocalCluster(workers, size, resolved.family))
         # Imports the model's library, while Ray starts beside it. All that can be wrong with the
         # search is found before anything is written.
@@ -79,9 +80,8 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         if expected is not None:
             expected.check(parse_size(request.spec.search.quota))
         if cluster is not None:
-            check_memory(
-                request.spec, CostModel(resolved.family, resolved.split, rate=1.0), workers
-            )
+            cost = CostModel(resolved.family, resolved.split, rate=1.0)
+            check_memory(request.spec, cost, workers, free, begun=paths.identity.exists())
         store = stack.enter_context(Store.open(request.store_url))
         moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
@@ -89,7 +89,7 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         session = Session(resolved, identity, paths, journal, display, workers, store)
         planner = make_planner(resolved, session.ledger, suggester, workers)
         interrupted = session.run(cluster, planner, terms, expected)
-        return Outcome(identity, session.record, paths, moved, interrupted)
+        return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
 
 
 def available_cpus() -> int:

@@ -11,6 +11,7 @@ from recsearch.cost import (
     START_S,
     TRIAL_S,
     CostModel,
+    available_bytes,
     check_memory,
     decisive,
     drawn,
@@ -113,21 +114,21 @@ def forecast(resolved: Resolved) -> Forecast:
     objective = parse(spec.search.metric)
     record = Record.replay(objective, events)
     cost = CostModel(family, resolved.split, measure_rate()).calibrated(record)
-    check_memory(spec, cost, workers)
+    check_memory(spec, cost, workers, available_bytes(), begun=paths.identity.exists())
     finished = [t.searched for t in record.trials.values() if t.searched.finished]
     have = [len(trial.epochs) for trial in finished if trial.epochs]
     epochs = fmean(have) if have else expected_epochs(terms.max_epochs, terms.stop, terms.pruning)
-    planned, total = _determined(resolved, Record.replay(objective, events), cost)
-    left = total - (len(finished) - _run_again(resolved, finished))
-    core = _seconds(resolved, cost, planned, left - len(planned), epochs)
+    planned, total, others = _determined(resolved, Record.replay(objective, events), cost)
+    left = len(planned) + others
+    core = _seconds(resolved, cost, planned, others, epochs)
     point, config = largest(spec, cost)
     name = decisive(spec, cost, point)
-    lanes = min(workers, cpus, spec.search.lag)
+    lanes = min(workers, cpus, spec.search.lag, max(1, left))
     return Forecast(
         total=total,
-        finished=total - left,
+        finished=max(0, total - left),
         planned=planned,
-        open=left - len(planned),
+        open=others,
         epochs=epochs,
         most=terms.max_epochs,
         measured_trials=len(have),
@@ -143,16 +144,14 @@ def forecast(resolved: Resolved) -> Forecast:
     )
 
 
-def _run_again(resolved: Resolved, finished: list[Any]) -> int:
-    if not resolved.request.retry_errors:
-        return 0
-    return sum(trial.state == "error" for trial in finished)
-
-
 def _determined(
     resolved: Resolved, record: Record, cost: CostModel
-) -> tuple[tuple[Expected, ...], int]:
-    """Trials that the planner hands out before any result, and how many the run will have."""
+) -> tuple[tuple[Expected, ...], int, int]:
+    """Trials that the planner hands out before any result.
+
+    Returns:
+        These; how many the run will have; how many of them are not suggested yet.
+    """
     search = resolved.request.spec.search
     # Grid and random points do not depend on results, so none need be waited for.
     lag = search.lag if search.method == "tpe" else max(search.lag, search.trials)
@@ -171,7 +170,8 @@ def _determined(
                 worker_bytes=cost.worker_bytes(planned.config),
             )
         )
-    return tuple(sorted(found, key=lambda expected: expected.trial)), planner.total
+    others = max(0, planner.total - len(record.trials))
+    return tuple(sorted(found, key=lambda expected: expected.trial)), planner.total, others
 
 
 def _seconds(

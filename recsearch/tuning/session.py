@@ -104,13 +104,16 @@ class Session:
                 self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
             raise
         self._display.end()
-        self._close(5 if self.record.counts()["error"] else 0, keeper)
+        self._close(5 if plan.erred else 0, keeper)
         return False
 
     def _work(self, cluster: LocalCluster, keeper: Housekeeper, plan: Plan, terms: Terms) -> None:
         pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
         split, metrics = self._resolved.split, self._resolved.metrics
-        baselines = [pool.submit(compute_baselines, split, metrics)]
+        baselines = []
+        # What comes last of them: a kill may have left the first alone.
+        if not {"chance"} <= self.record.baselines.keys():
+            baselines.append(pool.submit(compute_baselines, split, metrics))
         try:
 
             def on_step() -> None:
@@ -139,6 +142,7 @@ class Session:
             version=__version__,
             workers=self._workers,
             trials=trials,
+            quota=self._resolved.request.spec.search.quota,
             resumed=bool(self.record.sessions),
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsearch.data import Split
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import parse
 from recsearch.ledger import Ledger
@@ -17,6 +16,9 @@ from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.stopping import StopRule, parse_stop
+
+MOST_SHARING = 16
+"""Trials on a GPU at a time: each may take a 32nd of its memory beside its ratings and vectors."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,13 @@ def _tuner(
 def trial_resources(total: Mapping[str, float]) -> dict[str, float]:
     """What each of as many trials as CPUs takes: a CPU, and where there are GPUs its share of one.
 
-    A trial works on one GPU, so those of a GPU share it equally.
+    A trial works on one GPU, so those of a GPU share it equally: at most `MOST_SHARING` of them.
     """
     gpus = round(total.get("GPU", 0))
     if not gpus:
         return {"cpu": 1}
     # Rounded down to the digits that Ray counts with, so that all shares fit.
-    sharing = math.ceil(total["CPU"] / gpus)
+    sharing = min(math.ceil(total["CPU"] / gpus), MOST_SHARING)
     return {"cpu": 1, "gpu": math.floor(10_000 / sharing) / 10_000}
 
 
@@ -173,13 +175,6 @@ def _worker_setup(
             "versions": identity["versions"],
         },
     )
-
-
-def shared_bytes(split: Split) -> int:
-    """Bytes that go to Ray's object store."""
-    rows = (split.train, split.heldout)
-    arrays = [array for row in rows for array in (row.indptr, row.items, row.values, row.times)]
-    return sum(array.nbytes for array in (*arrays, split.titles) if array is not None)
 
 
 def absolute_url(url: str) -> str:

@@ -81,6 +81,13 @@ def test_what_follows_from_results_is_counted_and_a_run_gives_the_epochs(folder:
     assert (folder / "run" / "journal.ndjson").read_bytes() == before
 
 
+def test_fewer_trials_than_there_are_leave_nothing_to_do(folder: Path) -> None:
+    search_without_ray(folder)
+    found = forecast(*ALS, "--trials", "2")
+    assert (found["finished"], found["planned"], found["open"]) == (2, [], 0)
+    assert found["core_s"] == found["wall_s"] == 0
+
+
 def test_another_identity_is_refused_as_the_search_refuses_it(folder: Path) -> None:
     search_without_ray(folder)
     result = dry(*ALS, "--seed", "7")

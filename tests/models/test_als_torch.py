@@ -53,6 +53,17 @@ def test_equals_the_compiled_solver_on_both_sides(d: int) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_short_rows_beside_longer_ones_stay_exact() -> None:
+    """Rows with fewer entries than dimensions have the n x n form, whatever is in their batch."""
+    lengths = [38] * 20 + [43]
+    matrix, other = random_matrix(lengths), vectors(45, 43)
+    found = TorchRidgeSolver(matrix.rows(), 43, HERE).solve(other, 1e-5, per_entry=True)
+    expected = reference(matrix, other, 1e-5, per_entry=True)
+    short = np.array(lengths) < 43
+    scale = np.abs(expected[short]).max()
+    assert np.abs(found - expected)[short].max() < 1e-4 * scale
+
+
 def test_small_batches_give_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, other = random_matrix([5, 5, 6, 0, 6, 40, 40, 1], scaled=True).rows(), vectors(45, 8)
     whole = TorchRidgeSolver(rows, 8, HERE)

@@ -144,6 +144,10 @@ def batches(rows: SparseRows, size: int, floats: int) -> Iterator[Batch]:
     while start < len(order):
         shortest = int(lengths[start])
         longest = max(shortest + 2, int(shortest * PADDING_RATIO))
+        if shortest < size:
+            # Of such a row the d x d form is singular but for the regularization: float32 would
+            # lose a small one.
+            longest = min(longest, size - 1)
         stop = int(np.searchsorted(lengths, longest, side="right"))
         stop = min(stop, start + max(1, floats // (size * longest)))
         yield _pad(rows, order[start:stop], int(lengths[stop - 1]))

@@ -156,7 +156,8 @@ class TorchRidgeSolver:
         except torch.OutOfMemoryError as err:
             raise RecsearchError(
                 f"ALS: the memory of {self.device} is full: {err}",
-                hint="Resume with fewer trials at a time: the same command with --workers 1.",
+                hint="Run the trial again with fewer at a time: the same command with "
+                "--workers 1 --retry-errors.",
             ) from err
 
 
