@@ -10,6 +10,7 @@ import pytest
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.models import resolve
 from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.trials import MOST_SHARING, trial_resources
 
 
 class Offline(LocalCluster):
@@ -64,3 +65,19 @@ def test_a_start_that_fails_says_how_to_go_on() -> None:
         cluster.go.set()
         with pytest.raises(RecsearchError, match=r"Ray could not start.*no memory"):
             cluster.ready()
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "expected"),
+    [
+        (2.0, 0.0, {"cpu": 1}),
+        (2.0, 1.0, {"cpu": 1, "gpu": 0.5}),
+        (3.0, 1.0, {"cpu": 1, "gpu": 0.3333}),
+        (64.0, 1.0, {"cpu": 1, "gpu": 1 / MOST_SHARING}),
+        (8.0, 4.0, {"cpu": 1, "gpu": 0.5}),
+    ],
+)
+def test_trials_share_gpus_but_not_too_many(
+    cpus: float, gpus: float, expected: dict[str, float]
+) -> None:
+    assert trial_resources({"CPU": cpus, "GPU": gpus}) == expected
