@@ -60,7 +60,9 @@ def machine_line(results: Mapping[str, Any]) -> str:
     if not found:
         return "Measured on a machine that the results do not name."
     names = ("lenskit", "ray", "torch", "numpy", "numba", "optuna")
-    versions = ", ".join(f"{n} {found['versions'][n]}" for n in names if found["versions"].get(n))
+    versions = ", ".join(
+        f"{n} {found['versions'][n]}" for n in names if found.get("versions", {}).get(n)
+    )
     return (
         f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}; "
         f"Python {found['python']}, {versions}."
