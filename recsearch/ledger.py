@@ -59,6 +59,11 @@ class Ledger:
         self.record.apply(self._journal.append(event, **values))
         self._on_change(self.record)
 
+    @property
+    def lag(self) -> int:
+        """How many trials back results may be looked at, which bounds how many run at a time."""
+        return self._lag
+
     def suggested(
         self,
         number: int,

@@ -88,11 +88,14 @@ def _tuner(
     from recsearch.tuning.searcher import PlannedSearcher
     from recsearch.tuning.worker import TrialWorker
 
-    shared = _worker_setup(resolved, identity, paths, terms)
+    total = ray.cluster_resources()
+    each = trial_resources(total)
+    at_once = at_a_time(total, each, ledger, planner)
+    shared = _worker_setup(resolved, identity, paths, terms, state_folder / "workers", at_once)
     # The split goes to Ray's object store once; workers map it.
     trainable = tune.with_parameters(TrialWorker, split=resolved.split, shared=shared)
     return tune.Tuner(
-        tune.with_resources(trainable, trial_resources(ray.cluster_resources())),
+        tune.with_resources(trainable, each),
         tune_config=tune.TuneConfig(
             search_alg=PlannedSearcher(planner, failure),
             scheduler=PeerScheduler(ledger, terms.pruning, failure),
@@ -146,9 +149,22 @@ def _trial_name(trial: Any) -> str:
     return f"trial-{trial.config['trial']:04d}-{trial.trial_id}"
 
 
+def at_a_time(
+    total: Mapping[str, float], each: Mapping[str, float], ledger: Ledger, plan: Plan
+) -> int:
+    """Workers that will run at first: as the machine, the lag and what is left to do allow."""
+    room = int(total["CPU"] / each["cpu"])
+    if each.get("gpu"):
+        room = min(room, int(total["GPU"] / each["gpu"]))
+    trials = ledger.record.trials.values()
+    left = plan.total - sum(trial.finished for trial in trials)
+    return max(1, min(room, ledger.lag, left))
+
+
 def _worker_setup(
-    resolved: Resolved, identity: dict[str, Any], paths: RunPaths, terms: Terms
-) -> Any:
+    resolved: Resolved, identity: dict[str, Any], paths: RunPaths, terms: Terms,
+    meeting: Path = Path(), workers: int = 1,
+) -> Any:  # fmt: skip
     from recsearch.tuning.worker import WorkerSetup
 
     search, family = resolved.request.spec.search, resolved.family
@@ -174,6 +190,8 @@ def _worker_setup(
             "code": identity["code"],
             "versions": identity["versions"],
         },
+        meeting=str(meeting),
+        workers=workers,
     )
 
 

@@ -23,6 +23,7 @@ from recsearch.store import Store
 from recsearch.threads import use_one_thread
 from recsearch.trial import EpochResult, run_trial
 from recsearch.tuning.failure import to_report
+from recsearch.tuning.meeting import Meeting
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class WorkerSetup:
     run_root: str
     store_url: str
     about: Mapping[str, Any]
+    meeting: str
+    workers: int
 
     def plan(self, number: int, config: Mapping[str, Any], key: str) -> TrialPlan:
         """The plan of one trial."""
@@ -72,6 +75,7 @@ class TrialWorker(Trainable):
         self._store: Store | None = None
         self._epochs: Generator[EpochResult, None, None] | None = None
         self._log = logging.getLogger("recsearch.worker")
+        self._meeting = Meeting(Path(shared.meeting), shared.workers)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -86,27 +90,35 @@ class TrialWorker(Trainable):
         What a model raises becomes a result: it ends this trial and no other. What the store or
         the run folder raises ends the search, which can be resumed once that is mended.
         """
+        self._meeting.arrive()
+        report, goes_on = self._step()
+        if not goes_on:
+            self._meeting.wait()
+        return report
+
+    def _step(self) -> tuple[dict[str, Any], bool]:
+        """The report of one epoch, and whether the trial may go on after it."""
         try:
             if self._epochs is None:
                 self._epochs = self._begin()
         except RecsearchError as err:
-            return _report(fatal=to_report(err))
+            return _report(fatal=to_report(err)), False
         except OSError as err:
             problem = RecsearchError(f"{err.filename}: cannot write the trial's logs: {err}.")
-            return _report(fatal=to_report(problem))
+            return _report(fatal=to_report(problem)), False
         try:
             result = next(self._epochs)
             if result.note:
                 self._log.warning(result.note)
             self._log.info(_line(result, self._plan.objective))
         except StoreError as err:
-            return _report(fatal=to_report(err))
+            return _report(fatal=to_report(err)), False
         except Exception as err:  # noqa: BLE001 - whatever a model raises is that trial's error
             self._log.error("trial %d failed\n%s", self._plan.number, traceback.format_exc())
-            return _report(error={"kind": type(err).__name__, "message": str(err)})
+            return _report(error={"kind": type(err).__name__, "message": str(err)}), False
         outcome = asdict(result)
         del outcome["replayed"]
-        return _report(outcome=outcome)
+        return _report(outcome=outcome), result.finished is None
 
     def cleanup(self) -> None:
         """Close the store and the logs."""
