@@ -134,8 +134,12 @@ def check_metrics(
     return max(differences.values(), default=0.0)
 
 
-def split_of(identity: dict[str, Any]) -> Split:
+def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
     """The very split that a run or a best-config.json names.
+
+    Args:
+        identity: content of ``run.json`` or of a best-config.json.
+        part: another part of the same split; by default the one that is named, whose id is checked.
 
     Raises:
         DataNotFoundError: the ratings are not at hand.
@@ -150,11 +154,12 @@ def split_of(identity: dict[str, Any]) -> Split:
         holdout=recorded["holdout"],
         seed=recorded["seed"],
     )
-    split = load_split(load_dataset(identity["dataset"]["name"]), spec, recorded["part"])
-    for name, want, found in (
-        ("data set", identity["dataset"]["dataset_id"], split.dataset_id),
-        ("split", recorded["split_id"], split.split_id),
-    ):
+    chosen = recorded["part"] if part is None else part
+    split = load_split(load_dataset(identity["dataset"]["name"]), spec, chosen)
+    checks = [("data set", identity["dataset"]["dataset_id"], split.dataset_id)]
+    if chosen == recorded["part"]:
+        checks.append(("split", recorded["split_id"], split.split_id))
+    for name, want, found in checks:
         if want != found:
             raise VerificationError(
                 f"the {name} at hand is another one: id {found[:12]}, recorded {want[:12]}.",

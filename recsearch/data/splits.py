@@ -32,6 +32,11 @@ class SplitSpec:
     holdout: int = 5
     seed: int = 20260701
 
+    @property
+    def parts(self) -> int:
+        """Number of parts. A search validates on the first; what it leaves is for testing."""
+        return self.folds
+
 
 def load_split(ratings: Ratings, spec: SplitSpec | None = None, part: int = 0) -> Split:
     """One part of a split.
