@@ -8,6 +8,7 @@ from analysis.formatting import count, day, metric, signed, size
 from analysis.overview import Overview, overview_info
 from analysis.results import checkpoints_info
 from analysis.values import dig
+from recsearch.folds import folds_of
 from recsearch.identity import short
 from recsearch.run import RunView
 
@@ -48,13 +49,13 @@ def catalogue_info(runs: list[RunView], pages: set[str]) -> tuple[Group, ...]:
         info = overview_info(run)
         split = str(dig(run.identity, "split", "split_id", default=""))
         part = str(dig(run.identity, "split", "part", default=""))
-        key = (info.dataset, info.objective, split, part)
+        key = (info.dataset, info.objective, split, part, str(folds_of(run.identity)))
         groups.setdefault(key, []).append((run, info))
     return tuple(_group(key, groups[key], pages) for key in sorted(groups))
 
 
 def _group(key: tuple[str, ...], members: list[tuple[RunView, Overview]], pages: set[str]) -> Group:
-    dataset, objective, split, _ = key
+    dataset, objective, split, *_ = key
     run, info = members[0]
     sign = -1.0 if run.objective.direction == "max" else 1.0
     rows = [_row(run, info, pages) for run, info in members]

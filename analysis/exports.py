@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from analysis.folds import fold_cells, fold_columns
 from analysis.formatting import exact
 from analysis.results import parameter_names
 from analysis.values import all_rows
@@ -28,10 +29,12 @@ def best_config_json(run: RunView) -> str | None:
 def trials_csv(run: RunView) -> str:
     """One row per trial, with the metrics of its best epoch and its parameters.
 
-    Empty cells are absent values; a metric that is not finite is ``nan`` or ``inf``.
+    Empty cells are absent values; a metric that is not finite is ``nan`` or ``inf``. Where there
+    are several folds, a metric is their mean, and further columns have what each measured.
     """
     names, metrics = parameter_names(run), metric_names(run)
     head = ["trial", "state", "reason", "origin", "cached", "epochs", "best_epoch"]
+    spread = fold_columns(run, metrics)
     tail = ["train_s", "eval_s", "save_s", "stored_bytes", "logical_bytes", "started", "ended",
             "key", "message"]  # fmt: skip
     rows = []
@@ -42,11 +45,12 @@ def trials_csv(run: RunView) -> str:
             [
                 trial.number, trial.state, trial.reason, trial.origin, trial.cached,
                 len({row.epoch for row in trial.epochs}), None if best is None else best.epoch,
-                *measured, *_params(trial, names), *_costs(trial.epochs),
+                *measured, *fold_cells(run, best, metrics), *_params(trial, names),
+                *_costs(trial.epochs),
                 trial.started, trial.ended, trial.key, trial.message,
             ]
         )  # fmt: skip
-    return _table([*head, *metrics, *(f"param.{n}" for n in names), *tail], rows)
+    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def epochs_csv(run: RunView) -> str:
@@ -54,16 +58,17 @@ def epochs_csv(run: RunView) -> str:
     names, metrics = parameter_names(run), metric_names(run)
     trials = {trial.number: trial for trial in run.trials}
     head = ["trial", "epoch", "time", "cached"]
+    spread = fold_columns(run, metrics)
     tail = ["train_s", "eval_s", "save_s", "stored_bytes", "logical_bytes"]
     rows = [
         [
             row.trial, row.epoch, row.time, row.cached,
-            *(row.metrics.get(m) for m in metrics),
+            *(row.metrics.get(m) for m in metrics), *fold_cells(run, row, metrics),
             *_params(trials[row.trial], names), *_costs((row,)),
         ]
         for row in all_rows(run)
     ]  # fmt: skip
-    return _table([*head, *metrics, *(f"param.{n}" for n in names), *tail], rows)
+    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def metric_names(run: RunView) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from analysis.folds import split_words
 from analysis.formatting import (
     ABSENT,
     count,
@@ -135,8 +136,7 @@ def _dataset_size(identity: dict[str, Any]) -> str:
 def _split(identity: dict[str, Any]) -> str:
     split = identity.get("split") or {}
     text = str(split.get("method", "split"))
-    if isinstance(split.get("part"), int) and split.get("folds"):
-        text += f", part {split['part']} of {split['folds']} (numbered from 0)"
+    text += split_words(identity)
     sizes = [(split.get("eval_users"), "validation user"), (split.get("heldout_ratings"),
              "held-out rating"), (split.get("train_ratings"), "training rating")]  # fmt: skip
     words = [plural(value, noun) for value, noun in sizes if isinstance(value, int)]

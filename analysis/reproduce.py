@@ -89,9 +89,13 @@ def _ids(run: RunView) -> list[Identifier]:
         ("dataset_id", dig(run.identity, "dataset", "dataset_id")),
         ("split_id", dig(run.identity, "split", "split_id")),
     ]
+    others = list(dig(run.identity, "validation", "split_ids", default=()))[1:]
+    found += [(f"split_id of fold {fold}", full) for fold, full in enumerate(others, start=1)]
     best = run.best()
     if best is not None:
         found.append(("trial key of the best", best[0].key))
+        more = enumerate(best[0].keys[1:], start=1)
+        found += [(f"trial key of the best, fold {fold}", key) for fold, key in more]
     return [Identifier(name, short(str(full)), str(full)) for name, full in found if full]
 
 

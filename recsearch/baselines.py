@@ -10,6 +10,7 @@ import numpy as np
 
 from recsearch.bias import learn_bias
 from recsearch.evaluation import Scores, chance, evaluate, parse
+from recsearch.folds import mean_metrics
 
 if TYPE_CHECKING:
     from recsearch.data import Split
@@ -52,6 +53,33 @@ def compute_baselines(split: Split, metrics: Sequence[str]) -> dict[str, dict[st
         found["popular"] = {"config": {}, "metrics": popular}
         found["chance"] = {"config": {}, "metrics": chance(split, ranking)}
     return found
+
+
+def mean_baselines(splits: Sequence[Split], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The baselines of several folds as of one: the means of what each scores.
+
+    Args:
+        splits: the split of every fold.
+        metrics: names of what is measured.
+
+    Returns:
+        As `compute_baselines` for a single fold. For more, a baseline is there if every fold has
+        it; ``folds`` has the metrics of each, and ``config``, where it has any, those of each.
+    """
+    found = [compute_baselines(split, metrics) for split in splits]
+    if len(found) == 1:
+        return found[0]
+    means: dict[str, dict[str, Any]] = {}
+    for name in found[0]:
+        if all(name in each for each in found):
+            each_config = [each[name]["config"] for each in found]
+            folds = [each[name]["metrics"] for each in found]
+            means[name] = {
+                "config": {"folds": each_config} if any(each_config) else {},
+                "metrics": mean_metrics(folds),
+                "folds": folds,
+            }
+    return means
 
 
 def bias_scores(split: Split, damping_user: float, damping_item: float) -> Scores:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recsearch.folds import std_metrics
 from recsearch.record import EpochRow, TrialView
 
 CONFIG_FORMAT = 1
@@ -14,6 +15,8 @@ def config_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow
     """All that is needed to retrain the best epoch, and the metrics it must then have.
 
     ``epochs`` is the 1-based number of epochs to train: that of the best epoch, not the last.
+    Where there are several validation folds, ``metrics`` are the means over them, ``folds`` has
+    those of each, ``validation`` their splits and ``keys`` their addresses in the store.
     """
     search = identity["search"]
     return {
@@ -29,17 +32,24 @@ def config_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow
         "direction": identity["direction"],
         "value": row.value(search["search"]["metric"]),
         "metrics": row.metrics,
+        **({"folds": row.folds} if row.folds else {}),
         "dataset": identity["dataset"],
         "split": identity["split"],
+        **{key: identity[key] for key in ("validation",) if key in identity},
         "trial": trial.number,
         "key": trial.key,
+        **({"keys": list(trial.keys)} if trial.keys else {}),
         "code": identity["code"],
         "versions": identity["versions"],
     }
 
 
 def result_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow) -> dict[str, Any]:
-    """The metrics of the best epoch, read from the row of that very epoch."""
+    """The metrics of the best epoch, read from the row of that very epoch.
+
+    Where there are several validation folds, ``metrics`` are the means over them, ``std`` the
+    sample standard deviations, and ``folds`` has the metrics of each.
+    """
     metric = identity["search"]["search"]["metric"]
     return {
         "format": CONFIG_FORMAT,
@@ -50,8 +60,13 @@ def result_document(identity: Mapping[str, Any], trial: TrialView, row: EpochRow
         "direction": identity["direction"],
         "value": row.value(metric),
         "metrics": row.metrics,
+        **({"std": std_metrics(row.folds), "folds": row.folds} if row.folds else {}),
         "params": trial.params,
-        "checkpoint": {"key": trial.key, "epoch": row.epoch},
+        "checkpoint": {
+            "key": trial.key,
+            **({"keys": list(trial.keys)} if trial.keys else {}),
+            "epoch": row.epoch,
+        },
         "train_s": row.train_s,
         "eval_s": row.eval_s,
         "time": row.time,

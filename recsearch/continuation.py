@@ -145,7 +145,7 @@ class Continuation:
         trials = self._ledger.record.trials
         if self._queue:
             trial = trials[self._queue.pop(0)]
-            return PlannedTrial(trial.number, trial.config, trial.key)
+            return PlannedTrial(trial.number, trial.config, trial.key, trial.keys)
         return None if all(trials[number].finished for number in self.numbers) else Wait()
 
     def again(self, number: int) -> None:

@@ -69,6 +69,7 @@ class CostModel:
         evaluation: The same for evaluation.
         known_epoch_s: Measured training time of an epoch, for families that predict none.
         measured_epochs: Number of epochs behind the last three; 0 for none.
+        folds: Validation folds, each of which trains a model of every configuration.
     """
 
     family: Family
@@ -78,39 +79,49 @@ class CostModel:
     evaluation: float = 1.0
     known_epoch_s: float | None = None
     measured_epochs: int = 0
+    folds: int = 1
 
     def train_seconds(self, config: Mapping[str, Any]) -> float | None:
-        """Training time of one epoch; None where nothing is known of it."""
+        """Training time of one epoch of all folds; None where nothing is known of it."""
         work = self.family.work(config, self.split)
         # The rate is that of the processor: of other devices nothing is known beforehand.
         if not work.flops or self.family.device != "cpu":
             return self.known_epoch_s
-        return self.train * (work.flops / (EFFICIENCY * self.rate) + work.gathered / GATHERED_PER_S)
+        each = work.flops / (EFFICIENCY * self.rate) + work.gathered / GATHERED_PER_S
+        return self.train * self.folds * each
 
     def eval_seconds(self, config: Mapping[str, Any]) -> float:
-        """Time of evaluating one epoch."""
+        """Time of evaluating one epoch of all folds."""
         split = self.split
         scores = len(split.eval_users) * split.n_items
         parameters = self.family.model_bytes(config, split) / 4
         width = parameters / (split.n_users + split.n_items)
-        return self.evaluation * scores * (SCORE_S + 2 * width / (EFFICIENCY * self.rate))
+        return (
+            self.evaluation * self.folds * scores * (SCORE_S + 2 * width / (EFFICIENCY * self.rate))
+        )
 
     def epoch_seconds(self, config: Mapping[str, Any]) -> float | None:
         """Time of one epoch in all; None where nothing is known of it."""
         train = self.train_seconds(config)
-        return None if train is None else train + self.eval_seconds(config) + EPOCH_S
+        if train is None:
+            return None
+        return train + self.eval_seconds(config) + self.folds * EPOCH_S
 
     def worker_bytes(self, config: Mapping[str, Any]) -> int:
-        """Peak memory of a worker that trains this configuration, without the split."""
+        """Peak memory of a worker that trains this configuration, without the splits.
+
+        The models of all folds are there at the same time; one after the other is evaluated.
+        """
         block = min(BLOCK_BYTES, 4 * self.split.n_items * BLOCK_USERS)
-        return WORKER_BYTES + self.family.work(config, self.split).peak_bytes + int(BLOCKS * block)
+        models = self.folds * self.family.work(config, self.split).peak_bytes
+        return WORKER_BYTES + models + int(BLOCKS * block)
 
     def total_bytes(self, config: Mapping[str, Any], workers: int) -> int:
         """Peak memory of a search whose workers all train this configuration."""
         return (
             DRIVER_BYTES
             + RAY_BYTES
-            + 2 * split_bytes(self.split)
+            + 2 * self.folds * split_bytes(self.split)
             + workers * self.worker_bytes(config)
         )
 

@@ -32,7 +32,7 @@ class Estimate:
 
     Attributes:
         trials: Trials that the search will have.
-        epochs: Checkpoints that stay of all of them together.
+        epochs: Checkpoints that stay of all of them together, those of every fold counted.
         mean: Bytes of a checkpoint, on average over the space.
         largest: Bytes of a checkpoint of the largest configuration.
         shared: Bytes that all checkpoints have in common.
@@ -99,17 +99,17 @@ def estimate(resolved: Resolved) -> Estimate | None:
     if not largest:
         return None
     count = min(search.trials, spec.space.size or search.trials)
-    epochs = search.max_epochs if family.iterative else 1
+    epochs, folds = search.max_epochs if family.iterative else 1, len(resolved.splits)
     retention = parse_retention(search.retention, parse(search.metric).direction)
     arrays = (split.user_ids, split.item_ids, split.titles)
     shared = sum(array.nbytes for array in arrays if array is not None)
     return Estimate(
         trials=count,
-        epochs=_kept(retention, count, epochs, search.lag),
+        epochs=folds * _kept(retention, count, epochs, search.lag),
         mean=float(np.mean(sizes)),
         largest=largest,
         shared=shared,
-        needed=shared + largest * min(2, epochs),
+        needed=shared + largest * folds * min(2, epochs),
     )
 
 

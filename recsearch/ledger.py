@@ -71,8 +71,9 @@ class Ledger:
         config: Mapping[str, Any],
         key: str,
         origin: str,
+        keys: Sequence[str] = (),
     ) -> None:
-        """A new trial exists."""
+        """A new trial exists; ``keys`` are those of its folds where there are several."""
         self.write(
             "suggested",
             trial=number,
@@ -80,6 +81,7 @@ class Ledger:
             config=dict(config),
             key=key,
             origin=origin,
+            **({"keys": list(keys)} if keys else {}),
         )
 
     def started(self, number: int) -> None:
@@ -109,6 +111,8 @@ class Ledger:
             return True
         outcome = dict(report["outcome"])
         finished, note = outcome.pop("finished"), outcome.pop("note", None)
+        if outcome.get("folds") is None:
+            outcome.pop("folds", None)
         if note:
             self.write("note", text=f"trial {number}: {note}")
             self._on_note(f"trial {number}: {note}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recsearch.errors import CheckpointNotFoundError, UsageError, VerificationError
+from recsearch.folds import check_fold, fold_ids
 from recsearch.models import Family, Model, resolve
 from recsearch.record import EpochRow, TrialView
 from recsearch.run import RunView
@@ -31,7 +32,10 @@ EpochName = int | Literal["best", "last"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint of a run, verified and ready to use."""
+    """A checkpoint of a run, verified and ready to use; of one validation fold if it has several.
+
+    ``metrics`` are what that fold measured: where there is a single one, those of the row.
+    """
 
     view: RunView
     trial: TrialView
@@ -39,6 +43,12 @@ class Loaded:
     family: Family
     state: State
     model: Model
+    fold: int = 0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What this very model had on its validation part."""
+        return self.row.of_fold(self.fold)
 
     def pipeline(self, history: Interactions | None = None) -> Pipeline:
         """A LensKit pipeline; with ``history`` it does not recommend what users already have."""
@@ -50,6 +60,7 @@ def load(
     *,
     trial: int | None = None,
     epoch: EpochName = "best",
+    fold: int = 0,
     store: str | Path | None = None,
 ) -> Pipeline:
     """Load a trained model as a LensKit pipeline.
@@ -60,18 +71,19 @@ def load(
     Args:
         run: a run folder, or a folder written by ``recsearch load --out``.
         trial: trial number; the run's best trial by default.
-        epoch: 1-based epoch, ``"best"`` (of the trial) or ``"last"``.
+        epoch: 1-based epoch, ``"best"`` (of the trial, by the mean over its folds) or ``"last"``.
+        fold: validation fold whose model it is; a search without folds has fold 0 alone.
         store: the checkpoint store; the one that the run was written with by default.
 
     Raises:
-        UsageError: no such run, trial or epoch.
+        UsageError: no such run, trial, epoch or fold.
         StoreDamagedError: stored bytes do not match their hash.
     """
     from recsearch.export import is_export, load_export
 
     if is_export(Path(run)):
         return load_export(Path(run)).to_pipeline(None)
-    return open_checkpoint(run, trial=trial, epoch=epoch, store=store).pipeline()
+    return open_checkpoint(run, trial=trial, epoch=epoch, fold=fold, store=store).pipeline()
 
 
 def open_checkpoint(
@@ -79,31 +91,35 @@ def open_checkpoint(
     *,
     trial: int | None = None,
     epoch: EpochName = "best",
+    fold: int = 0,
     store: str | Path | None = None,
 ) -> Loaded:
     """Restore one checkpoint of a run; arguments and errors as for `load`."""
     view = RunView.open(run)
+    check_fold(fold, view.identity)
     chosen, row = _choose(view, trial, epoch)
+    key = chosen.fold_keys[fold]
     family = resolve(view.identity["search"]["model"]["class"])
     with Store.open(store or view.store_url, create=False) as opened:
         try:
             state = opened.restore(
-                chosen.key,
+                key,
                 row.epoch,
                 # Where it was trained, as other devices compute other bits.
                 remake=lambda part, name, source: family.on(
                     view.identity.get("device", "cpu")
-                ).remake(chosen.config, split_of(view.identity), source),
+                ).remake(chosen.config, fold_split(view.identity, fold), source),
             )
         except CheckpointNotFoundError as err:
-            stored = opened.epochs(chosen.key)
+            stored = opened.epochs(key)
             raise CheckpointNotFoundError(
                 f"trial {chosen.number} of {view.name}: epoch {row.epoch} is not in the store "
                 f"(stored: {stored or 'none'}).",
                 hint=f"Load a stored one with --epoch N, or retrain: recsearch verify "
                 f"{view.path / 'best-config.json'}",
             ) from err
-    return Loaded(view, chosen, row, family, state, family.load(chosen.config, state))
+    model = family.load(chosen.config, state)
+    return Loaded(view, chosen, row, family, state, model, fold)
 
 
 def check_metrics(
@@ -165,6 +181,24 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
                 f"the {name} at hand is another one: id {found[:12]}, recorded {want[:12]}.",
                 hint=f"See what is at hand: recsearch data show {identity['dataset']['name']}",
             )
+    return split
+
+
+def fold_split(identity: dict[str, Any], fold: int) -> Split:
+    """The split of one validation fold of a run or a best-config.json.
+
+    Raises:
+        DataNotFoundError: the ratings are not at hand.
+        VerificationError: the data set or the split has another id than recorded.
+    """
+    split = split_of(identity, fold if fold else None)
+    want = fold_ids(identity)[fold]
+    if split.split_id != want:
+        raise VerificationError(
+            f"the split of fold {fold} at hand is another one: id {split.split_id[:12]}, recorded "
+            f"{want[:12]}.",
+            hint=f"See what is at hand: recsearch data show {identity['dataset']['name']}",
+        )
     return split
 
 

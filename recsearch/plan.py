@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsearch.data import Split
@@ -19,7 +19,8 @@ from recsearch.store.retention import Policy, Record, parse_retention
 class TrialPlan:
     """All that decides the numbers of one trial, and what its checkpoints are bound to.
 
-    ``about`` is copied into every manifest (search, data set, split, code versions).
+    ``about`` is copied into every manifest (search, data set, split, code versions). ``key`` is
+    that of fold 0; ``keys`` has those of all folds where there are several.
     """
 
     number: int
@@ -34,6 +35,7 @@ class TrialPlan:
     recompute: bool
     run_id: str
     about: Mapping[str, Any] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -46,14 +48,32 @@ class TrialPlan:
         return parse_retention(self.retention, parse(self.objective).direction).training
 
     def claim(self) -> dict[str, Any]:
-        """The part of a manifest's ``info`` that says who keeps the checkpoint, and why."""
+        """The part of a manifest's ``info`` that says who keeps the checkpoint, and why.
+
+        Where there are several folds, what is kept of one can be judged only with the others.
+        """
+        folds: dict[str, Any] = {}
+        if self.keys:
+            folds = {"fold": self.keys.index(self.key), "fold_keys": list(self.keys)}
         return {
             "owner": self.owner,
             "run": self.run_id,
             "trial": self.number,
             "objective": self.objective,
             "retention": self.retention,
+            **folds,
         }
+
+    def fold(self, number: int, split: Split) -> TrialPlan:
+        """The plan of one fold, whose checkpoints are bound to the split of that fold."""
+        if not self.keys:
+            return self
+        about = {**self.about, "split_id": split.split_id}
+        return replace(self, key=self.keys[number], about=about)
+
+    def trained(self, row: Mapping[str, Any]) -> bool:
+        """Whether this trial itself has trained the epoch of a history row."""
+        return (row["run"], row["trial"]) == (self.run_id, self.number)
 
     def values(self, history: Sequence[Mapping[str, Any]]) -> list[float]:
         """Objective values of history rows; NaN where one was not measured."""
@@ -67,6 +87,10 @@ class TrialPlan:
         if self.stop.stop(values, parse(self.objective).direction):
             return self.stop.name
         return None
+
+
+CLAIM = ("owner", "run", "trial", "objective", "retention", "fold", "fold_keys")
+"""All that a claim can say: what one owner says of a checkpoint holds for no other."""
 
 
 def owner_of(run_id: str, number: int) -> str:
@@ -94,6 +118,17 @@ def trial_key(
             **where,
         }
     )
+
+
+def trial_keys(
+    family: Family,
+    config: Mapping[str, Any],
+    splits: Sequence[Split],
+    seed: int,
+    metrics: Sequence[str],
+) -> tuple[str, ...]:
+    """The key of every fold of a trial, fold 0 first."""
+    return tuple(trial_key(family, config, split, seed, metrics) for split in splits)
 
 
 def records(values: Sequence[float]) -> list[Record]:

@@ -21,11 +21,12 @@ TAIL = 2
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial to run now."""
+    """A trial to run now; ``keys`` are those of its folds where there are several."""
 
     number: int
     config: Mapping[str, Any]
     key: str
+    keys: tuple[str, ...] = ()
 
 
 class Wait:
@@ -71,6 +72,7 @@ class Planner:
         lag: how many trials back a suggestion may look at the earliest.
         complete: sampled parameters to the complete model configuration.
         key_of: complete configuration to its address in the store.
+        keys_of: complete configuration to the addresses of its folds; none where there is one.
         cost_of: complete configuration to its cost, in any unit.
         workers: trials at a time.
         retry_errors: whether trials that ended in an error are run again.
@@ -85,6 +87,7 @@ class Planner:
         lag: int,
         complete: Callable[[dict[str, Any]], dict[str, Any]],
         key_of: Callable[[Mapping[str, Any]], str],
+        keys_of: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda config: (),
         cost_of: Callable[[Mapping[str, Any]], float] = lambda config: 0.0,
         workers: int = 1,
         retry_errors: bool = False,
@@ -94,6 +97,7 @@ class Planner:
         self._lag = lag
         self._complete = complete
         self._key_of = key_of
+        self._keys_of = keys_of
         self._cost_of = cost_of
         self._tail = TAIL * workers
         self._observed: dict[int, tuple[TrialView, Observation]] = {}
@@ -137,7 +141,7 @@ class Planner:
             return None if all_ended else Wait()
         trial = min(self._queue, key=self._turn)
         self._queue.remove(trial)
-        return PlannedTrial(trial.number, trial.config, trial.key)
+        return PlannedTrial(trial.number, trial.config, trial.key, trial.keys)
 
     def again(self, number: int) -> None:
         """Hand out a trial once more: it stopped without having ended."""
@@ -168,8 +172,9 @@ class Planner:
             [trial.params for trial in pending],
         )
         config = self._complete(dict(suggestion.params))
-        key = self._key_of(config)
-        self._ledger.suggested(number, dict(suggestion.params), config, key, suggestion.origin)
+        key, keys = self._key_of(config), self._keys_of(config)
+        params = dict(suggestion.params)
+        self._ledger.suggested(number, params, config, key, suggestion.origin, keys)
         self._queue.append(self._ledger.record.trials[number])
         return True
 

@@ -22,7 +22,11 @@ FINISHED = frozenset({"done", "pruned", "error"})
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One finished epoch of one trial, as its journal line has it. Seconds and bytes."""
+    """One finished epoch of one trial, as its journal line has it. Seconds and bytes.
+
+    ``folds`` has the metrics of every validation fold where there are several: ``metrics`` are
+    their means then.
+    """
 
     trial: int
     epoch: int
@@ -34,11 +38,16 @@ class EpochRow:
     logical_bytes: int = 0
     cached: bool = False
     time: str = ""
+    folds: list[dict[str, float]] | None = None
 
     def value(self, metric: str) -> float:
         """The value of ``metric``, NaN where it was not measured."""
         found = self.metrics.get(metric)
         return math.nan if found is None else found
+
+    def of_fold(self, fold: int) -> dict[str, float]:
+        """The metrics that one fold measured."""
+        return self.metrics if self.folds is None else self.folds[fold]
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,9 @@ class TrialView:
 
     ``state`` is one of queued, training, done, pruned, error, interrupted. ``reason`` is the rule
     that ended it (plateau, max_epochs, one_shot, asha, halving, median) or the kind of its error.
+
+    ``key`` is the trial's address in the store, that of fold 0; ``keys`` has those of all folds
+    where there are several.
 
     ``target`` is the number of epochs that it was continued for after the search had ended it, and
     ``ended_by_search`` the trial as it was then.
@@ -65,6 +77,12 @@ class TrialView:
     ended: str | None = None
     target: int | None = None
     ended_by_search: TrialView | None = None
+    keys: tuple[str, ...] = ()
+
+    @property
+    def fold_keys(self) -> tuple[str, ...]:
+        """The address of every fold in the store, fold 0 first."""
+        return self.keys or (self.key,)
 
     @property
     def finished(self) -> bool:
@@ -188,6 +206,7 @@ def _baseline(record: Record, event: Event) -> None:
     record.baselines[event["name"]] = {
         "config": event.get("config", {}),
         "metrics": event["metrics"],
+        **({"folds": event["folds"]} if "folds" in event else {}),
     }
 
 
@@ -199,6 +218,7 @@ def _suggested(record: Record, event: Event) -> None:
         config=event["config"],
         key=event["key"],
         origin=event["origin"],
+        keys=tuple(event.get("keys", ())),
     )
 
 

@@ -14,6 +14,7 @@ from recsearch.data import Split, SplitSpec, load_dataset, load_split
 from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
 from recsearch.files import store_for_run, store_from_run
+from recsearch.folds import check_folds, folds_of
 from recsearch.models import Family, resolve
 from recsearch.run import FORMAT
 from recsearch.spec import SearchSpec
@@ -23,7 +24,7 @@ LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for; ``folds`` is the number of parts of the split to validate on."""
 
     spec: SearchSpec
     dataset: str
@@ -33,6 +34,7 @@ class Request:
     workers: int | None = None
     device: str = "cpu"
     split: SplitSpec = field(default_factory=SplitSpec)
+    folds: int = 1
     fresh: bool = False
     retry_errors: bool = False
     command: str = ""
@@ -40,13 +42,28 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What the request comes to."""
+    """What the request comes to.
+
+    Attributes:
+        request: what was asked for.
+        split: what fold 0 trains and validates on.
+        family: of the models.
+        metrics: what is measured after every epoch.
+        identity: what ``run.json`` will hold.
+        others: the splits of folds 1 and up.
+    """
 
     request: Request
     split: Split
     family: Family
     metrics: tuple[str, ...]
     identity: dict[str, Any]
+    others: tuple[Split, ...] = ()
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The split of every fold."""
+        return (self.split, *self.others)
 
 
 def resolve_request(request: Request) -> Resolved:
@@ -56,8 +73,9 @@ def resolve_request(request: Request) -> Resolved:
         SpecError: the search file does not fit its model.
         DataError: the data set cannot be used.
         UsageError: the store is in the memory of one process, or the device is none on which the
-            model can train here.
+            model can train here, or the folds would leave nothing to test on.
     """
+    check_folds(request.folds, request.split)
     if request.store_url.startswith("memory://"):
         raise UsageError(
             f"--store {request.store_url}: every worker process has a memory of its own, so a "
@@ -66,9 +84,14 @@ def resolve_request(request: Request) -> Resolved:
         )
     spec = request.spec
     family = resolve(spec.model.class_).on(request.device)
-    split = load_split(load_dataset(request.dataset), request.split)
+    ratings = load_dataset(request.dataset)
+    split, *others = (load_split(ratings, request.split, part) for part in range(request.folds))
     metrics = measured(family, spec)
-    return Resolved(request, split, family, metrics, _identity(request, family, split, metrics))
+    identity = _identity(request, family, split, metrics)
+    if others:
+        ids = [each.split_id for each in (split, *others)]
+        identity["validation"] = {"folds": request.folds, "split_ids": ids}
+    return Resolved(request, split, family, metrics, identity, tuple(others))
 
 
 def request_of_run(
@@ -102,6 +125,7 @@ def request_of_run(
         workers=workers,
         device=identity.get("device", "cpu"),
         split=SplitSpec(**{item.name: recorded[item.name] for item in fields(SplitSpec)}),
+        folds=folds_of(identity),
         retry_errors=retry_errors,
         command=command,
     )

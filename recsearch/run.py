@@ -37,6 +37,7 @@ IDENTITY_FIELDS = (
     "search.space",
     "dataset.dataset_id",
     "split.split_id",
+    "validation",
     "seed",
     "device",
     "code",

@@ -9,8 +9,9 @@ from typing import Any
 
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError
 from recsearch.evaluation import parse
+from recsearch.folds import merged_row
 from recsearch.models import Family
-from recsearch.plan import TrialPlan, records
+from recsearch.plan import CLAIM, TrialPlan, records
 from recsearch.state import State
 from recsearch.store import BestAndLast, Manifest, Store
 
@@ -19,62 +20,128 @@ RACES = 5
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a trial begins with.
+class TakenFold:
+    """What one fold of a trial begins with.
 
     Attributes:
-        rows: The epochs that it need not train.
+        rows: The epochs that it need not train; those of the trial, and more where this fold alone
+            has them.
         base: The checkpoint of the last of them, where training goes on from it.
         state: What it restores to.
-        damage: What was found damaged on the way and where training goes on, in one sentence.
     """
 
     rows: list[dict[str, Any]]
     base: Manifest | None = None
     state: State | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a trial begins with.
+
+    Attributes:
+        rows: The epochs that no fold need train, as the means over the folds.
+        folds: What each fold begins with.
+        damage: What was found damaged on the way and where training goes on, in one sentence.
+    """
+
+    rows: list[dict[str, Any]]
+    folds: tuple[TakenFold, ...]
     damage: str | None = None
 
 
-def take_over(plan: TrialPlan, family: Family, store: Store) -> Taken:
-    """The stored epochs that this trial need not train, its checkpoints made its own.
+def take_over(folds: Sequence[TrialPlan], family: Family, store: Store) -> Taken:
+    """The stored epochs that a trial need not train, its checkpoints made its own.
 
     They are those up to where the trial ends by its own rules, as long as every checkpoint that its
-    retention keeps is there: another run may have kept other ones. Where some are not, training
-    goes on from the last epoch before which nothing is missing.
+    retention keeps is there for every fold: another run may have kept other ones. Where some are
+    not, training goes on from the last epoch before which nothing is missing. From there on, a fold
+    need not train the epochs that it has without a gap: those after which another fold was killed,
+    or all that a search of this fold alone has kept.
 
     Checkpoints of this trial that turn out to be damaged are set aside in the store, so that their
     epochs can be trained and committed again.
 
+    Args:
+        folds: the plan of every fold; they differ in their key alone.
+        family: of the model.
+        store: where the checkpoints are.
+
     Raises:
         StoreError: the store cannot be read or written.
     """
-    lost: set[int] = set()
+    lost: list[set[int]] = [set() for _ in folds]
     for race in range(1, RACES + 1):
         try:
-            return _take(plan, family, store, lost)
+            return _take(folds, family, store, lost)
         except CheckpointNotFoundError:
             continue  # its owner dropped it since it was listed
         except StoreDamagedError:
-            found = {e for e in store.epochs(plan.key) if store.quarantine(plan.key, e)}
-            if not found and race == RACES:
+            found = [
+                {e for e in store.epochs(fold.key) if store.quarantine(fold.key, e)}
+                for fold in folds
+            ]
+            if not any(found) and race == RACES:
                 raise
-            lost |= found
-    return Taken([], damage=_sentence(lost, 0))
+            lost = [before | now for before, now in zip(lost, found, strict=True)]
+    return Taken([], tuple(TakenFold([]) for _ in folds), _damage(lost, [0] * len(folds)))
 
 
-def _take(plan: TrialPlan, family: Family, store: Store, lost: set[int]) -> Taken:
-    rows = _stored_rows(plan, store)
-    stored = set(store.epochs(plan.key))
-    count, needed = _servable(plan, rows, stored, lost)
-    for epoch in sorted(needed):
-        info = store.read(plan.key, epoch).info
-        store.adopt(plan.key, epoch, {**info, **plan.claim()})
-    damage = _sentence(lost, count)
-    if not count or plan.finish_reason(plan.values(rows[:count])):
-        return Taken(rows[:count], damage=damage)
-    base = store.read(plan.key, count)
-    state = store.restore(plan.key, count, parts=family.continue_parts)
-    return Taken(rows[:count], base, state, damage)
+def _take(
+    folds: Sequence[TrialPlan], family: Family, store: Store, lost: Sequence[set[int]]
+) -> Taken:
+    plan = folds[0]
+    known = [_stored_rows(fold, store) for fold in folds]
+    stored = [set(store.epochs(fold.key)) for fold in folds]
+    rows = _means(plan, known)
+    count, needed = _servable(plan, rows, set.intersection(*stored), set().union(*lost))
+    ended = bool(count) and plan.finish_reason(plan.values(rows[:count])) is not None
+    taken, reached = [], []
+    for fold, theirs, there in zip(folds, known, stored, strict=True):
+        last = count if ended else _without_gap(plan, count, len(theirs), there)
+        for epoch in sorted(needed | set(range(count + 1, last + 1))):
+            found = store.read(fold.key, epoch).info
+            info = {name: value for name, value in found.items() if name not in CLAIM}
+            store.adopt(fold.key, epoch, {**info, **fold.claim()})
+        goes_on = 0 < last < plan.max_epochs and not ended
+        taken.append(_restored(fold, family, store, theirs[:last], goes_on))
+        reached.append(last)
+    return Taken(rows[:count], tuple(taken), _damage(lost, reached))
+
+
+def _means(plan: TrialPlan, known: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The epochs that all folds have, up to where the trial ends by its own rules."""
+    rows: list[dict[str, Any]] = []
+    for of_epoch in zip(*known, strict=False):
+        rows.append(merged_row(of_epoch))
+        if plan.finish_reason(plan.values(rows)):
+            break
+    return rows
+
+
+def _without_gap(plan: TrialPlan, count: int, known: int, stored: set[int]) -> int:
+    """The last epoch up to which a fold has all after the trial's ``count``."""
+    last = count
+    while last < min(known, plan.max_epochs) and last + 1 in stored:
+        last += 1
+    return last
+
+
+def _restored(
+    fold: TrialPlan, family: Family, store: Store, rows: list[dict[str, Any]], goes_on: bool
+) -> TakenFold:
+    if not goes_on:
+        return TakenFold(rows)
+    base = store.read(fold.key, len(rows))
+    return TakenFold(rows, base, store.restore(fold.key, len(rows), parts=family.continue_parts))
+
+
+def _damage(lost: Sequence[set[int]], reached: Sequence[int]) -> str | None:
+    if len(lost) == 1:
+        return _sentence(lost[0], reached[0])
+    sentences = [_sentence(*each) for each in zip(lost, reached, strict=True)]
+    found = [f"fold {fold}: {text}" for fold, text in enumerate(sentences) if text]
+    return "; ".join(found) or None
 
 
 def _sentence(lost: set[int], count: int) -> str | None:
@@ -96,8 +163,6 @@ def _stored_rows(plan: TrialPlan, store: Store) -> list[dict[str, Any]]:
         if row["metrics"].get(plan.objective) is None:
             break
         rows.append(row)
-        if plan.finish_reason(plan.values(rows)):
-            break
     return rows
 
 

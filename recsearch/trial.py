@@ -7,37 +7,32 @@ own record instead of being trained again; training continues after the last of 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from recsearch.baselines import bias_scores
 from recsearch.data import Split
-from recsearch.errors import RecsearchError, StoreDamagedError
-from recsearch.evaluation import evaluate, parse
-from recsearch.identity import derive_seed
-from recsearch.models import Family, Model, Remade
-from recsearch.models.piped import NOTE, gives_blocks, pipeline_scores
+from recsearch.evaluation import parse
+from recsearch.fold import FoldEpoch, FoldTrainer, NonFiniteObjectiveError, create_model, measure
+from recsearch.folds import merged_row
+from recsearch.models import Family, Remade
+from recsearch.models.piped import NOTE
 from recsearch.plan import TrialPlan, records
-from recsearch.state import State
-from recsearch.store import Saved, Store
+from recsearch.store import Store
 from recsearch.store.retention import All, BestAndLast
-from recsearch.store.staged import Staged
-from recsearch.store.track import Codec, Track
 from recsearch.takeover import take_over
 
-
-class NonFiniteObjectiveError(RecsearchError):
-    """The objective or the model of an epoch is NaN or infinite: the trial diverged."""
+__all__ = ["EpochResult", "NonFiniteObjectiveError", "create_model", "measure", "run_trial"]
 
 
 @dataclass(frozen=True)
 class EpochResult:
     """One epoch as reported: seconds of wall time, bytes as stored and as logical size.
+
+    With several folds, ``metrics`` are the means, seconds and bytes the sums over them, and
+    ``folds`` has the metrics of each.
 
     ``replayed`` says that it was read from the store, ``cached`` that another run had trained it;
     ``finished`` is the reason the trial ends here; ``note`` is what the user should be told.
@@ -54,196 +49,104 @@ class EpochResult:
     finished: str | None
     replayed: bool = False
     note: str | None = None
+    folds: list[dict[str, float]] | None = None
 
 
 def run_trial(
-    plan: TrialPlan, family: Family, split: Split, store: Store
+    plan: TrialPlan, family: Family, split: Split | Sequence[Split], store: Store
 ) -> Generator[EpochResult, None, None]:
     """Yield the epochs of a trial, each after its checkpoint is durable.
 
+    Folds are trained in step: an epoch is reported, and what it supersedes dropped, once every fold
+    has committed it under its own key. So a trial that is killed in between continues with the
+    folds that do not have the epoch yet.
+
     Close it where it is not run to its end: it keeps what it saved last in memory.
+
+    Args:
+        plan: of the trial.
+        family: of its model.
+        split: what it trains and validates on; one for each of ``plan.keys`` where it has folds.
+        store: where its checkpoints are.
 
     Raises:
         NonFiniteObjectiveError: the objective diverged; earlier checkpoints stay.
         StoreError: a checkpoint cannot be written or read back.
     """
-    taken = take_over(plan, family, store)
+    splits = (split,) if isinstance(split, Split) else tuple(split)
+    plans = [plan.fold(number, each) for number, each in enumerate(splits)]
+    taken = take_over(plans, family, store)
+    made = family.remade(plan.config) if plan.recompute and plan.policy == All() else None
     history: list[dict[str, Any]] = []
-    note = taken.damage
-    for row in taken.rows:
-        history.append(row)
-        finished = plan.finish_reason(plan.values(history))
-        yield replace(_replayed(row, plan, finished), note=note)
-        note = None
-        if finished:
-            return
-    model = create_model(plan, family, split)
-    if not gives_blocks(model):
-        note = NOTE if note is None else f"{note}; {NOTE}"
-    if taken.state is not None:
-        model.load_state(taken.state)
-    # Where every epoch stays, each is stored as little more than its difference to the one before.
-    codec: Codec = "small" if plan.policy == All() else "auto"
-    made = family.remade(plan.config) if _recomputes(plan) else None
-    # A difference keeps what it is over: none where epochs are to go, nor to an array that is.
-    stays: tuple[str, ...] = (made.part,) if made else ()
-    whole = stays if plan.policy == All() else None
-    with store.track(codec=codec, after=taken.base, whole=whole) as track:
+    with ExitStack() as stack:
+        folds = [
+            stack.enter_context(FoldTrainer(own, family, each, store, begin, made))
+            for own, each, begin in zip(plans, splits, taken.folds, strict=True)
+        ]
+        served, note = len(taken.rows), taken.damage
         del taken
         while True:
-            result = _train_one(plan, family, model, split, store, track, history)
-            result, note = replace(result, note=note), None
-            if made:
-                _thin(plan, made, store, history)
+            epochs = [fold.reach(len(history) + 1) for fold in folds]
+            history.append(merged_row([epoch.row for epoch in epochs]))
+            reached = time.perf_counter()
+            if len(history) >= served:
+                # Also after the last served one: a kill may have come before this.
+                _tidy(plan, folds, made if len(history) > served else None, history)
+            if len(history) == served + 1 and not all(fold.gives_blocks for fold in folds):
+                note = NOTE if note is None else f"{note}; {NOTE}"
+            result = _result(plan, epochs, history, time.perf_counter() - reached, note)
+            note = None
             if result.finished:
                 break
             yield result
     yield result
 
 
-def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) -> dict[str, float]:
-    """The metrics of a model on the held-out part, as every epoch records them.
-
-    Where a rating predictor has no score, LensKit's undamped bias model predicts, as in LensKit's
-    own rating pipelines. A model that gives no blocks of scores is asked through its pipeline.
-    """
-
-    def bias(users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
-        return bias_scores(split, 0.0, 0.0)(users, items)
-
-    fallback = bias if family.predicts_ratings else None
-    scores = model.scores if gives_blocks(model) else pipeline_scores(model, split)
-    return evaluate(scores, split, metrics, fallback=fallback)
-
-
-def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:
-    """The untrained model. One seed initialises all trials of a run: it is no hyperparameter."""
-    return family.create(dict(plan.config), split, derive_seed(plan.seed, "init"))
-
-
-def _train_one(
+def _result(
     plan: TrialPlan,
-    family: Family,
-    model: Model,
-    split: Split,
-    store: Store,
-    track: Track,
-    history: list[dict[str, Any]],
+    epochs: Sequence[FoldEpoch],
+    history: Sequence[Mapping[str, Any]],
+    tidy_s: float,
+    note: str | None,
 ) -> EpochResult:
-    epoch = len(history) + 1
-    began = time.perf_counter()
-    model.train_epoch()
-    trained = time.perf_counter()
-    state = model.state()
-    _check_finite(state, epoch)
-    # Encoding and hashing the blobs overlaps with the evaluation.
-    staged = track.stage(state)
-    try:
-        metrics = measure(model, family, split, plan.metrics)
-        _check_objective(plan.objective, metrics, epoch)
-    except BaseException:
-        staged.abandon()
-        raise
-    evaluated = time.perf_counter()
-    row: dict[str, Any] = {
-        "epoch": epoch,
-        "metrics": {name: _or_none(value) for name, value in metrics.items()},
-        "train_s": trained - began,
-        "eval_s": evaluated - trained,
-        "run": plan.run_id,
-        "trial": plan.number,
-    }
-    info = {
-        **plan.about,
-        **plan.claim(),
-        "config": dict(plan.config),
-        "metrics": row["metrics"],
-        "history": [*history, row],
-    }
-    saved = _commit(plan, store, staged, epoch, info)
-    history.append(row)
-    _retain(plan, store, history)
-    return EpochResult(
-        epoch=epoch,
-        metrics=row["metrics"],
-        train_s=row["train_s"],
-        eval_s=row["eval_s"],
-        save_s=time.perf_counter() - evaluated,
-        stored_bytes=saved.stored_bytes,
-        logical_bytes=saved.logical_bytes,
-        cached=False,
-        finished=plan.finish_reason(plan.values(history)),
-    )
-
-
-def _commit(
-    plan: TrialPlan, store: Store, staged: Staged, epoch: int, info: dict[str, Any]
-) -> Saved:
-    try:
-        return staged.commit(plan.key, epoch, info)
-    except StoreDamagedError:
-        # Another run's manifest of the same epoch: ours takes its place.
-        if not store.quarantine(plan.key, epoch):
-            raise
-        return staged.commit(plan.key, epoch, info)
-
-
-def _check_finite(state: State, epoch: int) -> None:
-    """A diverged model could otherwise score like the bias model that stands in for its NaN."""
-    for part_name, part in state.items():
-        for name, array in part.tensors.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise NonFiniteObjectiveError(
-                    f"{name} of the {part_name} is not finite after epoch {epoch}: it diverged."
-                )
-
-
-def _check_objective(objective: str, metrics: Mapping[str, float], epoch: int) -> None:
-    if not math.isfinite(metrics[objective]):
-        raise NonFiniteObjectiveError(
-            f"{objective} is {metrics[objective]} after epoch {epoch}: it diverged."
-        )
-
-
-def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> EpochResult:
+    row = history[-1]
+    replayed = not any(epoch.trained for epoch in epochs)
     return EpochResult(
         epoch=row["epoch"],
         metrics=dict(row["metrics"]),
         train_s=row["train_s"],
         eval_s=row["eval_s"],
-        save_s=0.0,
-        stored_bytes=0,
-        logical_bytes=0,
-        cached=(row["run"], row["trial"]) != (plan.run_id, plan.number),
-        finished=finished,
-        replayed=True,
+        save_s=0.0 if replayed else tidy_s + sum(epoch.save_s for epoch in epochs),
+        stored_bytes=sum(epoch.stored_bytes for epoch in epochs),
+        logical_bytes=sum(epoch.logical_bytes for epoch in epochs),
+        cached=not any(plan.trained(epoch.row) for epoch in epochs),
+        finished=plan.finish_reason(plan.values(history)),
+        replayed=replayed,
+        note=note,
+        folds=row.get("folds"),
     )
 
 
-def _retain(plan: TrialPlan, store: Store, history: Sequence[Mapping[str, Any]]) -> None:
-    judged = records(plan.values(history))
-    store.retain(plan.key, plan.policy, judged, owner=plan.owner)
-
-
-def _recomputes(plan: TrialPlan) -> bool:
-    return plan.recompute and plan.policy == All()
-
-
-def _thin(
-    plan: TrialPlan, made: Remade, store: Store, history: Sequence[Mapping[str, Any]]
+def _tidy(
+    plan: TrialPlan,
+    folds: Sequence[FoldTrainer],
+    made: Remade | None,
+    history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Of epochs that are neither best nor last any more, store no longer what can be computed."""
+    """Drop, or store less of, what the last epoch has superseded: all folds have it now."""
+    thinned = _thinned(plan, made, history) if made else set()
+    for fold in folds:
+        fold.retain(history)
+        if made:
+            fold.thin(made, thinned)
+
+
+def _thinned(plan: TrialPlan, made: Remade, history: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Epochs that are neither best nor last any more, of which less need be stored."""
 
     def others(rows: Sequence[Mapping[str, Any]]) -> set[int]:
         values = plan.values(rows)
         needed = BestAndLast(parse(plan.objective).direction).keep(records(values))
         return set(range(1 + made.epochs_back, len(rows) + 1)) - needed
 
-    for epoch in others(history) - others(history[:-1]):
-        source = (epoch - made.epochs_back, *made.source)
-        store.thin(plan.key, epoch, (made.part, made.array), source, owner=plan.owner)
-
-
-def _or_none(value: float) -> float | None:
-    """JSON has no NaN: a metric that cannot be measured is recorded as null."""
-    return float(value) if math.isfinite(value) else None
+    return others(history) - others(history[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 
 from recsearch.best import CONFIG_FORMAT
 from recsearch.errors import StoreDamagedError, StoreError, UsageError
+from recsearch.folds import mean_metrics
 from recsearch.identity import derive_seed
-from recsearch.loading import check_metrics, split_of
+from recsearch.loading import check_metrics, fold_split
 from recsearch.models import Family, Model, resolve
 from recsearch.state import State
 from recsearch.store import Store
@@ -28,14 +29,16 @@ class Verified:
     """A verification that passed.
 
     Attributes:
-        metrics: the recomputed metrics.
+        metrics: the recomputed metrics; the means where there are several folds.
         difference: largest absolute difference from the recorded ones.
         bit_equal: whether the retrained arrays equal the stored checkpoint's; None if not stored.
+        folds: how many validation folds were retrained.
     """
 
     metrics: dict[str, float]
     difference: float
     bit_equal: bool | None
+    folds: int = 1
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -69,6 +72,14 @@ def verify(
 ) -> Verified:
     """Train ``document``'s configuration for its epochs and compare every metric to 1e-6.
 
+    Where it was validated on several folds, each is trained and compared by itself, one after the
+    other.
+
+    Args:
+        document: content of a best-config.json.
+        store_url: where the checkpoints are, to compare the arrays; None to leave that out.
+        on_epoch: called with the number of epochs trained so far, those of all folds counted.
+
     Raises:
         VerificationError: a metric differs, or data set or split are others.
         UsageError: it was trained on a device that this machine does not have.
@@ -76,14 +87,22 @@ def verify(
     """
     use_one_thread()
     family = _family(document)
-    split = split_of(document)
-    model = family.create(document["config"], split, derive_seed(document["seed"], "init"))
-    for epoch in range(1, document["epochs"] + 1):
-        model.train_epoch()
-        on_epoch(epoch)
-    found = measure(model, family, split, tuple(document["metrics"]))
-    difference = check_metrics(document["metrics"], found, "retrained")
-    return Verified(found, difference, _bit_equal(model, document, store_url))
+    recorded = document.get("folds") or [document["metrics"]]
+    keys = document.get("keys") or [document["key"]]
+    found, differences, equal = [], [], []
+    for fold, (metrics, key) in enumerate(zip(recorded, keys, strict=True)):
+        split = fold_split(document, fold)
+        model = family.create(document["config"], split, derive_seed(document["seed"], "init"))
+        for epoch in range(1, document["epochs"] + 1):
+            model.train_epoch()
+            on_epoch(fold * document["epochs"] + epoch)
+        found.append(measure(model, family, split, tuple(metrics)))
+        what = "retrained" if len(recorded) == 1 else f"fold {fold} retrained"
+        differences.append(check_metrics(metrics, found[-1], what))
+        equal.append(_bit_equal(model, key, document["epochs"], store_url))
+    mean = mean_metrics(found)
+    differences.append(check_metrics(document["metrics"], mean, "retrained"))
+    return Verified(mean, max(differences), _all_equal(equal), len(recorded))
 
 
 def _family(document: dict[str, Any]) -> Family:
@@ -100,17 +119,24 @@ def _family(document: dict[str, Any]) -> Family:
         ) from err
 
 
-def _bit_equal(model: Model, document: dict[str, Any], store_url: str | None) -> bool | None:
+def _bit_equal(model: Model, key: str, epoch: int, store_url: str | None) -> bool | None:
     if store_url is None:
         return None
     try:
         with Store.open(store_url, create=False) as store:
-            stored = store.restore(document["key"], document["epochs"])
+            stored = store.restore(key, epoch)
     except StoreDamagedError:
         raise
     except StoreError:
         return None
     return same_arrays(model.state(), stored)
+
+
+def _all_equal(folds: Sequence[bool | None]) -> bool | None:
+    """One that differs says it all; one that is not stored leaves it open."""
+    if False in folds:
+        return False
+    return None if None in folds else True
 
 
 def same_arrays(one: State, other: State) -> bool:

@@ -124,6 +124,67 @@ def fill_disk(sign: str | None) -> None:
     LocalBackend._write = staticmethod(write)
 
 
+class PlantedFolds(Planted):
+    """Each fold its own curve: ``shift`` epochs later and ``spread`` higher than the one before.
+
+    Its lines in the log are ``level epoch fold``; ``fail_at`` is for the fold ``fail_in``.
+    """
+
+    part = 0
+
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
+        own = {"shift": 0, "spread": 0.0, "fail_in": 0}
+        rest = {key: value for key, value in config.items() if key not in own}
+        return {**Planted.complete(rest), **{key: config.get(key, own[key]) for key in own}}
+
+    @classmethod
+    def create(cls, config: dict[str, Any], split: Split, seed: Any) -> PlantedFolds:
+        model = cls(config, split.user_ids, split.item_ids)
+        model._of(split.part)
+        return model
+
+    def _of(self, part: int) -> None:
+        fail_at = self.config["fail_at"] if part == self.config["fail_in"] else 0
+        self.part = part
+        self.config = {**self.config, "fail_at": fail_at}
+
+    def train_epoch(self) -> dict[str, float]:
+        log = os.environ.pop("PLANTED_LOG", None)
+        try:
+            super().train_epoch()
+        finally:
+            if log:
+                os.environ["PLANTED_LOG"] = log
+        if log:
+            with Path(log).open("a", encoding="utf-8") as file:
+                file.write(f"{self.config['level']} {self.epochs} {self.part}\n")
+        self.trail += np.float32(self.part)
+        return {}
+
+    def state(self) -> State:
+        found = super().state()
+        values = {"epochs": self.epochs, "part": self.part}
+        return {**found, "trainer": Part({}, values)}
+
+    def load_state(self, state: State) -> None:
+        super().load_state(state)
+        self._of(int(state["trainer"].values["part"]))
+
+    def scores(self, users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
+        config = self.config
+        own = {
+            **config,
+            "best_epoch": config["best_epoch"] + config["shift"] * self.part,
+            "level": config["level"] + config["spread"] * self.part,
+        }
+        self.config = own
+        try:
+            return super().scores(users, items)
+        finally:
+            self.config = config
+
+
 class PlantedRank(Planted):
     """Maximised: held-out items lead in the best epoch, tie one epoch away, and trail after."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from recsearch.evaluation import parse
 from recsearch.journal import Journal
 from recsearch.ledger import Ledger
 from recsearch.models import resolve
-from recsearch.plan import TrialPlan, trial_key
+from recsearch.plan import TrialPlan, trial_key, trial_keys
 from recsearch.planner import PlannedTrial
 from recsearch.record import Record
 from recsearch.request import Request, resolve_request
@@ -29,14 +29,14 @@ from recsearch.tuning import driver, session, trials
 USERS, ITEMS = 20, 12
 
 
-def planted_split() -> Split:
+def planted_split(part: int = 0) -> Split:
     """Every user has rated items 0 and 1; item 11 is held out; all ratings are 3."""
     return Split(
         source=Source("planted", "planted ratings", "generated", None, None, True),
         dataset_id="d" * 64,
-        split_id="5" * 64,
+        split_id=f"{5 + part}" * 64,
         method={"method": "by hand"},
-        part=0,
+        part=part,
         user_ids=np.arange(USERS) + 1,
         item_ids=np.arange(ITEMS) + 100,
         titles=None,
@@ -86,6 +86,21 @@ def plan(
     )
 
 
+def planted_folds(count: int = 3) -> tuple[Split, ...]:
+    """Splits of as many folds; to the planted models they differ by number alone."""
+    return tuple(planted_split(part) for part in range(count))
+
+
+def fold_plan(folds: int = 3, **settings: Any) -> TrialPlan:
+    """The plan of one trial on `planted_folds`; a single fold has none beside its key."""
+    what = plan("planted:PlantedFolds", **settings)
+    if folds == 1:
+        return what
+    family = resolve("planted:PlantedFolds")
+    keys = trial_keys(family, what.config, planted_folds(folds), what.seed, what.metrics)
+    return replace(what, key=keys[0], keys=keys)
+
+
 def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at % len(data)] ^= 0x10
@@ -127,15 +142,16 @@ def _toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", **overrides: Any
-                       ) -> RunView:  # fmt: skip
+def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", folds: int = 1,
+                       **overrides: Any) -> RunView:  # fmt: skip
     """A whole search in this process, one trial after the other: same run folder, no Ray."""
     values: dict[str, Any] = {"search.trials": 3, "search.max_epochs": 4}
     if search == "als":
         values["space.embedding_size.max"] = 12
     values |= {key.replace("__", "."): value for key, value in overrides.items()}
     spec = load_search(search, overrides=values)
-    request = Request(spec, dataset, root / "run", str(root / "store"), command="recsearch search")
+    request = Request(spec, dataset, root / "run", str(root / "store"), folds=folds,
+                      command="recsearch search")  # fmt: skip
     resolved = resolve_request(request)
     paths = RunPaths(request.run_root)
     with ExitStack() as stack:
@@ -155,8 +171,8 @@ def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", *
                      resumed=False)  # fmt: skip
         while isinstance(planned := planner.next(), PlannedTrial):
             ledger.started(planned.number)
-            plan = shared.plan(planned.number, planned.config, planned.key)
-            for result in run_trial(plan, resolved.family, resolved.split, store):
+            plan = shared.plan(planned.number, planned.config, planned.key, planned.keys)
+            for result in run_trial(plan, resolved.family, resolved.splits, store):
                 outcome = asdict(result)
                 del outcome["replayed"]
                 if ledger.report(planned.number, {"outcome": outcome}, terms.pruning):

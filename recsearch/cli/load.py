@@ -31,6 +31,13 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--trial", type=int, help="Trial number.  [default: the best trial]")
 @click.option("--epoch", type=EpochChoice(), default="best", show_default=True, help="Which epoch.")
+@click.option(
+    "--fold",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which validation fold's model, of a search with --folds.",
+)
 @click.option("--user", help="Print recommendations for this user id.")
 @click.option(
     "-n",
@@ -62,6 +69,7 @@ def load(
     run: Path,
     trial: int | None,
     epoch: Any,
+    fold: int,
     user: str | None,
     count: int,
     out: Path | None,
@@ -70,12 +78,12 @@ def load(
     as_json: bool,
 ) -> None:
     """Load a checkpoint of RUN, check it, and recommend (--user) or export (--out)."""
-    from recsearch.loading import open_checkpoint, split_of
+    from recsearch.loading import fold_split, open_checkpoint
 
-    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, store=store_url)
+    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, fold=fold, store=store_url)
     split = None
     try:
-        split = split_of(loaded.view.identity) if check or user else None
+        split = fold_split(loaded.view.identity, fold) if check or user else None
     except DataNotFoundError:
         click.echo(
             "the ratings are not at hand: metrics not recomputed, and what users "
@@ -86,7 +94,8 @@ def load(
         "run": loaded.view.name,
         "trial": loaded.trial.number,
         "epoch": loaded.row.epoch,
-        "metrics": loaded.row.metrics,
+        **({"fold": fold} if loaded.row.folds else {}),
+        "metrics": loaded.metrics,
         "config": loaded.trial.config,
     }
     if check and split is not None:
@@ -109,8 +118,8 @@ def _check(loaded: Any, split: Any) -> float:
     from recsearch.trial import measure
 
     use_one_thread()
-    found = measure(loaded.model, loaded.family, split, tuple(loaded.row.metrics))
-    return check_metrics(loaded.row.metrics, found, "reloaded")
+    found = measure(loaded.model, loaded.family, split, tuple(loaded.metrics))
+    return check_metrics(loaded.metrics, found, "reloaded")
 
 
 def _recommend(loaded: Any, split: Any, user: str, count: int) -> list[dict[str, Any]]:
@@ -142,11 +151,16 @@ def _recommend(loaded: Any, split: Any, user: str, count: int) -> list[dict[str,
 
 def _show(loaded: Any, report: dict[str, Any]) -> None:
     objective = loaded.view.objective.name
-    click.echo(f"loaded     {report['run']}, trial {report['trial']}, epoch {report['epoch']}")
-    click.echo(f"{objective:<10} {loaded.row.value(objective):.6f}")
+    fold = f", fold {report['fold']}" if "fold" in report else ""
+    click.echo(
+        f"loaded     {report['run']}, trial {report['trial']}, epoch {report['epoch']}{fold}"
+    )
+    click.echo(f"{objective:<10} {loaded.metrics[objective]:.6f}")
+    if fold:
+        click.echo(f"mean       {loaded.row.value(objective):.6f} over the folds")
     if "checked" in report:
         click.echo(
-            f"checked    {len(loaded.row.metrics)} validation metrics recomputed, "
+            f"checked    {len(loaded.metrics)} validation metrics recomputed, "
             f"equal to {report['checked']:.1e}"
         )
     for row in report.get("recommendations", ()):

@@ -16,6 +16,7 @@ from recsearch.cli.options import json_option, program, run_path
 from recsearch.cli.output import print_json, print_rows
 from recsearch.cli.report import opens
 from recsearch.errors import UsageError
+from recsearch.folds import folds_of, std_metrics
 
 
 @click.command()
@@ -119,8 +120,23 @@ def _trial_row(view: Any, trial: Any) -> dict[str, Any]:
         "message": trial.message,
         "epochs": len(trial.epochs),
         name: None if row is None else row.value(name),
+        **_folds(view, row),
         "best_epoch": None if row is None else row.epoch,
         **{f"params.{key}": value for key, value in trial.params.items()},
+    }
+
+
+def _folds(view: Any, row: Any) -> dict[str, Any]:
+    """How the objective spreads over the folds, and its value in each."""
+    folds = folds_of(view.identity)
+    if folds == 1:
+        return {}
+    name = view.objective.name
+    found = [None] * folds if row is None else [fold.get(name) for fold in row.folds]
+    spread = None if row is None else std_metrics(row.folds)[name]
+    return {
+        f"{name}.std": spread,
+        **{f"{name}.fold{fold}": value for fold, value in enumerate(found)},
     }
 
 

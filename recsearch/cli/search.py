@@ -48,6 +48,14 @@ DEFAULT_SEED = 42
     show_default=True,
     help="Seed of the train and validation split.",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Validate on parts 0 to K - 1 of the split: the objective is the mean over them.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
 @click.option(
     "--device",
@@ -88,6 +96,7 @@ def search(
     settings: tuple[str, ...],
     seed: int,
     split_seed: int,
+    folds: int,
     workers: int | None,
     device: str,
     run_dir: Path | None,
@@ -139,6 +148,7 @@ def search(
             max_epochs and f"epochs{max_epochs}",
             seed != DEFAULT_SEED and f"seed{seed}",
             split_seed != SplitSpec().seed and f"split{split_seed}",
+            folds != 1 and f"folds{folds}",
             device != "cpu" and device,
         )
         if value
@@ -152,6 +162,7 @@ def search(
         workers=workers,
         device=device,
         split=SplitSpec(seed=split_seed),
+        folds=folds,
         fresh=fresh,
         retry_errors=retry_errors,
         command=_again(),

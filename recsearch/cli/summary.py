@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recsearch.cli.options import program
+from recsearch.folds import std_metrics
 from recsearch.record import Record
 from recsearch.request import Request
 from recsearch.tuning.driver import Outcome
@@ -43,6 +44,10 @@ def result_lines(record: Record) -> Iterator[str]:
     trial, row = best
     name = record.objective.name
     yield f"{name:<10} {row.value(name):.5f} (trial {trial.number}, epoch {row.epoch})"
+    if row.folds:
+        values = " ".join(f"{fold[name]:.5f}" for fold in row.folds)
+        spread = std_metrics(row.folds)[name] or 0.0
+        yield f"folds      {values} (mean {row.value(name):.5f}, std {spread:.5f})"
     baseline = gain(record)
     if baseline:
         yield f"gain       {baseline[1]:+.5f} against {baseline[0]} {baseline[2]:.5f}"

@@ -20,14 +20,16 @@ def verify(config: Path, store_url: str, as_json: bool) -> None:
 
     Exit code 3 if any metric differs by more than 1e-6.
     """
+    from recsearch.folds import folds_of
     from recsearch.verification import read_config
     from recsearch.verification import verify as retrain
 
     path = config / "best-config.json" if config.is_dir() else config
     document = read_config(path)
+    epochs = document["epochs"] * folds_of(document)
 
     def progress(epoch: int) -> None:
-        click.echo(f"epoch {epoch} of {document['epochs']}", err=True)
+        click.echo(f"epoch {epoch} of {epochs}", err=True)
 
     verified = retrain(document, store_url, progress)
     if as_json:
@@ -38,7 +40,8 @@ def verify(config: Path, store_url: str, as_json: bool) -> None:
     click.echo(
         f"{objective:<10} {verified.metrics[objective]:.6f} (recorded {document['value']:.6f})"
     )
-    click.echo(f"metrics    {len(verified.metrics)} equal to {verified.difference:.1e}")
+    folds = "" if verified.folds == 1 else f", in the mean and in each of {verified.folds} folds"
+    click.echo(f"metrics    {len(verified.metrics)} equal to {verified.difference:.1e}{folds}")
     words = {
         True: "bit-equal to the stored checkpoint",
         False: "NOT bit-equal to the stored one",

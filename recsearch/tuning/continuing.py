@@ -105,7 +105,7 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
 
 
 def _cluster(resolved: Resolved, workers: int) -> LocalCluster:
-    return LocalCluster(workers, split_bytes(resolved.split), resolved.family)
+    return LocalCluster(workers, sum(map(split_bytes, resolved.splits)), resolved.family)
 
 
 def _check(paths: RunPaths, asked: Mapping[str, Any]) -> None:
@@ -121,7 +121,8 @@ def _check(paths: RunPaths, asked: Mapping[str, Any]) -> None:
 
 
 def _sentence(trial: TrialView, store: Store, epochs: int) -> str:
-    have, stored = len(trial.epochs), store.epochs(trial.key)
+    have = len(trial.epochs)
+    stored = set.intersection(*(set(store.epochs(key)) for key in trial.fold_keys))
     last = max((epoch for epoch in stored if epoch <= epochs), default=0)
     line = f"trial {trial.number}: epochs {have + 1} to {epochs}"
     if last < have:

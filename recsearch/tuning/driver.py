@@ -18,7 +18,7 @@ from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
-from recsearch.plan import trial_key
+from recsearch.plan import trial_key, trial_keys
 from recsearch.planner import Planner
 from recsearch.record import Record
 from recsearch.request import Resolved
@@ -69,7 +69,7 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         workers = request.workers or available_cpus()
         cluster, free = None, available_bytes()
         if request.fresh or _may_have_work(paths, resolved):
-            size = split_bytes(resolved.split)
+            size = sum(map(split_bytes, resolved.splits))
             cluster = stack.enter_context(LocalCluster(workers, size, resolved.family))
         # Imports the model's library, while Ray starts beside it. All that can be wrong with the
         # search is found before anything is written.
@@ -80,7 +80,7 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         if expected is not None:
             expected.check(parse_size(request.spec.search.quota))
         if cluster is not None:
-            cost = CostModel(resolved.family, resolved.split, rate=1.0)
+            cost = CostModel(resolved.family, resolved.split, 1.0, folds=len(resolved.splits))
             check_memory(request.spec, cost, workers, free, begun=paths.identity.exists())
         store = stack.enter_context(Store.open(request.store_url))
         moved = move_aside(paths) if request.fresh else None
@@ -160,7 +160,16 @@ def make_planner(
         key_of=lambda config: trial_key(
             family, config, resolved.split, request.seed, resolved.metrics
         ),
+        keys_of=lambda config: fold_keys(resolved, config),
         cost_of=lambda config: family.work(config, resolved.split).flops,
         workers=workers,
         retry_errors=request.retry_errors,
     )
+
+
+def fold_keys(resolved: Resolved, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The key of every fold of a trial; none where the search has a single one."""
+    if len(resolved.splits) == 1:
+        return ()
+    seed, metrics = resolved.request.seed, resolved.metrics
+    return trial_keys(resolved.family, config, resolved.splits, seed, metrics)

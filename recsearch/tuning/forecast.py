@@ -113,7 +113,9 @@ def forecast(resolved: Resolved) -> Forecast:
     events = [] if request.fresh else read_events(paths.journal)
     objective = parse(spec.search.metric)
     record = Record.replay(objective, events)
-    cost = CostModel(family, resolved.split, measure_rate()).calibrated(record)
+    cost = CostModel(family, resolved.split, measure_rate(), folds=len(resolved.splits)).calibrated(
+        record
+    )
     check_memory(spec, cost, workers, available_bytes(), begun=paths.identity.exists())
     finished = [t.searched for t in record.trials.values() if t.searched.finished]
     have = [len(trial.epochs) for trial in finished if trial.epochs]

@@ -123,7 +123,9 @@ class Housekeeper:
             return True
         for number, epochs in self._retention.expendable(self._trials()):
             trial = self._record.trials[number]
-            there = self._holdings.epochs(trial.key, owner_of(self._run_id, number))
+            owner = owner_of(self._run_id, number)
+            held = (self._holdings.epochs(key, owner) for key in trial.fold_keys)
+            there = set[int]().union(*held)
             if epochs & there:
                 self._drop(number, epochs & there)
                 self._look(trial)
@@ -147,13 +149,15 @@ class Housekeeper:
 
     def _look(self, trial: TrialView) -> None:
         owner = owner_of(self._run_id, trial.number)
-        self._holdings.update(trial.key, owner, len(trial.epochs))
+        for key in trial.fold_keys:
+            self._holdings.update(key, owner, len(trial.epochs))
 
     def _drop(self, number: int, epochs: Set[int]) -> None:
         self._dropped[number] = self._dropped.get(number, set()) | epochs
         judged = [Judged(epoch, None) for epoch in sorted(epochs)]
         owner = owner_of(self._run_id, number)
-        self._store.retain(self._record.trials[number].key, NOTHING, judged, owner=owner)
+        for key in self._record.trials[number].fold_keys:
+            self._store.retain(key, NOTHING, judged, owner=owner)
 
     def _trials(self) -> list[TrialRecords]:
         return [self._records(trial) for trial in self._record.trials.values()]

@@ -36,7 +36,12 @@ class PlannedSearcher(DriverOnly, Searcher):
             return Searcher.FINISHED
         if isinstance(planned, Wait):
             return None
-        return {"trial": planned.number, "config": planned.config, "key": planned.key}
+        return {
+            "trial": planned.number,
+            "config": planned.config,
+            "key": planned.key,
+            "keys": list(planned.keys),
+        }
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

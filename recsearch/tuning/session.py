@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recsearch import __version__
-from recsearch.baselines import compute_baselines
+from recsearch.baselines import mean_baselines
 from recsearch.best import config_document, result_document
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
@@ -109,11 +109,11 @@ class Session:
 
     def _work(self, cluster: LocalCluster, keeper: Housekeeper, plan: Plan, terms: Terms) -> None:
         pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
-        split, metrics = self._resolved.split, self._resolved.metrics
+        splits, metrics = self._resolved.splits, self._resolved.metrics
         baselines = []
         # What comes last of them: a kill may have left the first alone.
         if not {"chance"} <= self.record.baselines.keys():
-            baselines.append(pool.submit(compute_baselines, split, metrics))
+            baselines.append(pool.submit(mean_baselines, splits, metrics))
         try:
 
             def on_step() -> None:
@@ -162,7 +162,7 @@ class Session:
             # A kill between an epoch's journal line and these files may have left them behind.
             write_best(self._paths, self._identity, *best)
             trial, row = best
-            if row.epoch not in self._store.epochs(trial.key):
+            if any(row.epoch not in self._store.epochs(key) for key in trial.fold_keys):
                 self.ledger.write(
                     "note",
                     text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "

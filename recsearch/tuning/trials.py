@@ -92,8 +92,8 @@ def _tuner(
     each = trial_resources(total)
     at_once = at_a_time(total, each, ledger, planner)
     shared = _worker_setup(resolved, identity, paths, terms, state_folder / "workers", at_once)
-    # The split goes to Ray's object store once; workers map it.
-    trainable = tune.with_parameters(TrialWorker, split=resolved.split, shared=shared)
+    # The splits go to Ray's object store once; workers map them.
+    trainable = tune.with_parameters(TrialWorker, splits=resolved.splits, shared=shared)
     return tune.Tuner(
         tune.with_resources(trainable, each),
         tune_config=tune.TuneConfig(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from recsearch.tuning.meeting import Meeting
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What all trials of a run share, beside the split."""
+    """What all trials of a run share, beside the splits."""
 
     model: str
     device: str
@@ -46,7 +46,9 @@ class WorkerSetup:
     meeting: str
     workers: int
 
-    def plan(self, number: int, config: Mapping[str, Any], key: str) -> TrialPlan:
+    def plan(
+        self, number: int, config: Mapping[str, Any], key: str, keys: Sequence[str] = ()
+    ) -> TrialPlan:
         """The plan of one trial."""
         return TrialPlan(
             number=number,
@@ -61,16 +63,17 @@ class WorkerSetup:
             recompute=self.recompute,
             run_id=self.run_id,
             about=self.about,
+            keys=tuple(keys),
         )
 
 
 class TrialWorker(Trainable):
     """Runs trials; reused from trial to trial, so that data and libraries are loaded once."""
 
-    def setup(self, config: dict[str, Any], split: Split, shared: WorkerSetup) -> None:
+    def setup(self, config: dict[str, Any], splits: tuple[Split, ...], shared: WorkerSetup) -> None:
         """Take what all trials share, and the first trial; errors wait for its first step."""
         use_one_thread()
-        self._split = split
+        self._splits = splits
         self._shared = shared
         self._store: Store | None = None
         self._epochs: Generator[EpochResult, None, None] | None = None
@@ -81,7 +84,8 @@ class TrialWorker(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial in the same process."""
         self._stop()
-        self._plan = self._shared.plan(new_config["trial"], new_config["config"], new_config["key"])
+        number, config = new_config["trial"], new_config["config"]
+        self._plan = self._shared.plan(number, config, new_config["key"], new_config["keys"])
         return True
 
     def step(self) -> dict[str, Any]:
@@ -138,7 +142,7 @@ class TrialWorker(Trainable):
         if self._store is None:
             self._store = Store.open(self._shared.store_url)
         family = resolve(self._shared.model).on(self._shared.device)
-        return run_trial(self._plan, family, self._split, self._store)
+        return run_trial(self._plan, family, self._splits, self._store)
 
 
 def _report(**content: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import click
 
 from recsearch.cli.options import program, run_path
 from recsearch.errors import CheckpointNotFoundError, UsageError
+from recsearch.folds import check_fold
 
 if TYPE_CHECKING:
     from recsearch.run import RunView
@@ -22,11 +23,11 @@ METAVAR = "CHECKPOINT"
 HELP = """
 
     \b
-    CHECKPOINT is KEY[:EPOCH] or RUN[:TRIAL[:EPOCH]] or pin:NAME
+    CHECKPOINT is KEY[:EPOCH] or RUN[:TRIAL[.FOLD][:EPOCH]] or pin:NAME
       KEY    a trial key, or at least its first 6 characters
       RUN    a run folder, or its name below runs/
       EPOCH  a number, best or last; by default last for a KEY, best for a RUN
-    Without TRIAL it is the best trial of the run.
+    Without TRIAL it is the best trial of the run, without FOLD its fold 0.
     """
 
 checkpoint_store_option = click.option(
@@ -44,6 +45,7 @@ class Address(NamedTuple):
     key: str
     trial: int | None
     epoch: str | None
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,8 @@ def parse(text: str) -> Address:
         folder = run_path(Path(name))
         if (folder / "run.json").exists():
             trial, epoch = (*rest, None, None)[:2]
-            if trial is not None and not trial.isdecimal():
-                raise UsageError(
-                    f"{trial!r} is not the number of a trial: expected RUN:TRIAL:EPOCH"
-                )
-            return Address(folder, "", None if trial is None else int(trial), _epoch(epoch))
+            number, fold = _trial(trial)
+            return Address(folder, "", number, _epoch(epoch), fold)
     key, _, epoch = text.partition(":")
     if re.fullmatch("[0-9a-fA-F]+", key) is None:
         raise UsageError(
@@ -172,6 +171,19 @@ def objective_of(info: dict[str, Any]) -> tuple[str | None, str, float | None]:
             return None, "", None
     value = metrics.get(name)
     return name, direction, value if isinstance(value, int | float) else None
+
+
+def _trial(text: str | None) -> tuple[int | None, int | None]:
+    """Number of the trial, and its fold: ``7`` or ``7.1``."""
+    if text is None:
+        return None, None
+    number, dot, fold = text.partition(".")
+    if not number.isdecimal() or (dot and not fold.isdecimal()):
+        raise UsageError(
+            f"{text!r} is not the number of a trial: expected RUN:TRIAL:EPOCH, or "
+            "RUN:TRIAL.FOLD:EPOCH such as runs/als-ml1m:7.1:best"
+        )
+    return int(number), int(fold) if dot else None
 
 
 def _epoch(text: str | None) -> str | None:
@@ -232,7 +244,12 @@ def _in_run(view: RunView, address: Address, store_url: str | None) -> Found:
     choice = address.epoch or "best"
     epochs = {"best": row.epoch, "last": trial.epochs[-1].epoch}
     epoch = epochs[choice] if choice in epochs else int(choice)
+    fold = address.fold or 0
+    check_fold(fold, view.identity, "fold")
     store = open_store(store_url or view.store_url)
-    store.read(trial.key, epoch)
+    key = trial.fold_keys[fold]
+    store.read(key, epoch)
     name = f"{view.name} trial {trial.number}"
-    return Found(store, trial.key, epoch, choice if choice in epochs else "", name)
+    if trial.keys:
+        name += f" fold {fold}"
+    return Found(store, key, epoch, choice if choice in epochs else "", name)

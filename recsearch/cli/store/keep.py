@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,12 @@ from recsearch.cli.store.address import (
     open_store,
     suggest,
 )
+from recsearch.cli.store.trials import fold_keys, mean_values
 from recsearch.cli.store.words import size
 
 if TYPE_CHECKING:
     from recsearch.record import TrialView
-    from recsearch.store import Manifest
+    from recsearch.store import Manifest, Store
 
 
 @click.command()
@@ -68,7 +69,7 @@ def prune(
         trials = {f"{view.identity['run_id']}/{t.number}": t for t in view.trials}
         store_url = store_url or view.store_url
     opened = open_store(store_url)
-    manifests = opened.manifests(None if key is None else find_key(opened, key.lower()))
+    manifests = _manifests(opened, key)
     doomed, spared = _judge(manifests, policy, trials if run is not None else None, even_all)
     freed = opened.freed_by(doomed)
     if not dry_run:
@@ -130,6 +131,18 @@ def unpin(name: str, store_url: str, as_json: bool) -> None:
         click.echo(f"next      {suggest('gc', store_url)}")
 
 
+def _manifests(store: Store, key: str | None) -> Iterator[Manifest]:
+    """Those of all trials or of one, whose folds are judged together."""
+    if key is None:
+        yield from store.manifests()
+        return
+    found = list(store.manifests(find_key(store, key.lower())))
+    yield from found
+    others = {name for manifest in found for name in fold_keys(manifest)}
+    for name in sorted(others - {manifest.key for manifest in found}):
+        yield from store.manifests(name)
+
+
 def _judge(
     manifests: Iterable[Manifest],
     policy: str,
@@ -154,7 +167,8 @@ def _judge(
         mine = trials is None or owner in trials
         if mine and name is not None and not owner.startswith("pin:"):
             group = str(manifest.info.get("run", manifest.key)), name, direction
-            searches[group][f"{owner} {manifest.key}"].append(manifest)
+            trial = ",".join(fold_keys(manifest))
+            searches[group][f"{owner} {trial}"].append(manifest)
     doomed, spared = [], 0
     for (_, _, direction), found in searches.items():
         retention = parse_retention(policy, "min" if direction == "min" else "max")
@@ -162,12 +176,15 @@ def _judge(
         records = []
         for number, each in enumerate(groups):
             known = (trials or {}).get(str(each[0].info.get("owner")))
-            values = tuple(Record(m.epoch, objective_of(m.info)[2]) for m in each)
+            values = tuple(Record(*judged) for judged in mean_values(each))
             ended = known is not None and known.finished
             pruned = known is not None and known.state == "pruned"
             records.append(TrialRecords(number, values, ended, pruned))
         kept = retention.keep(records)
-        dropped = [m for n, each in enumerate(groups) for m in each if m.epoch not in kept[n]]
+        epochs = [
+            {value.epoch for value in trial.records} - kept[trial.number] for trial in records
+        ]
+        dropped = [m for n, each in enumerate(groups) for m in each if m.epoch in epochs[n]]
         wanted = [m for m in dropped if even_all or m.info.get("retention") != "all"]
         doomed += wanted
         spared += len(dropped) - len(wanted)

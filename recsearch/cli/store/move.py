@@ -23,6 +23,7 @@ from recsearch.cli.store.address import (
 )
 from recsearch.cli.store.words import size
 from recsearch.errors import UsageError
+from recsearch.folds import check_fold
 
 if TYPE_CHECKING:
     from recsearch.store import Manifest, Store
@@ -115,7 +116,11 @@ def _copy_out(checkpoint: str, target: str, store_url: str | None, as_json: bool
         view = RunView.open(address.run)
         trials = view.trials if address.trial is None else (view.trial(address.trial),)
         opened = open_store(store_url or view.store_url)
-        _copy(opened, target, [trial.key for trial in trials], None, as_json)
+        keys = [key for trial in trials for key in trial.fold_keys]
+        if address.fold is not None:
+            check_fold(address.fold, view.identity, "fold")
+            keys = [trial.fold_keys[address.fold] for trial in trials]
+        _copy(opened, target, keys, None, as_json)
 
 
 def _copy(

@@ -1,0 +1,33 @@
+"""Checkpoints of a trial with several validation folds: one key each, judged by their mean."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from recsearch.cli.store.address import objective_of
+from recsearch.folds import mean_metrics
+
+if TYPE_CHECKING:
+    from recsearch.store import Manifest
+
+
+def fold_keys(manifest: Manifest) -> list[str]:
+    """The keys of all folds of the trial that a checkpoint is of; its own where there is one."""
+    found = manifest.info.get("fold_keys")
+    return [str(key) for key in found] if isinstance(found, list) else [manifest.key]
+
+
+def mean_values(manifests: Sequence[Manifest]) -> Iterator[tuple[int, float | None]]:
+    """(epoch, objective) of one trial, the mean over its folds, by epoch.
+
+    Epochs that not all folds have are left out: the trial is still training them.
+    """
+    folds = set(fold_keys(manifests[0]))
+    found: defaultdict[int, dict[str, float | None]] = defaultdict(dict)
+    for manifest in manifests:
+        found[manifest.epoch][manifest.key] = objective_of(manifest.info)[2]
+    for epoch, values in sorted(found.items()):
+        if values.keys() == folds:
+            yield epoch, mean_metrics([{"value": value} for value in values.values()])["value"]
