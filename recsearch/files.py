@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recsearch.errors import RecsearchError
 
@@ -18,11 +19,20 @@ def write_atomic(path: Path, content: Any) -> None:
         RecsearchError: the file cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    replace_file(path, lambda file: file.write(text.encode()))
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file through ``write``; readers see the old or the new one, never a part.
+
+    Raises:
+        RecsearchError: the file cannot be written.
+    """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)
@@ -33,8 +43,7 @@ def write_atomic(path: Path, content: Any) -> None:
     except OSError as err:
         raise RecsearchError(
             f"{path}: cannot write: {err.strerror}.",
-            hint="Free some space or choose a writable folder with --run DIR, "
-            "then type the same command to resume.",
+            hint="Free some space or choose a writable folder, then type the same command again.",
         ) from err
 
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from recsearch.baselines import bias_scores
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreDamagedError, StoreError
-from recsearch.evaluation import evaluate
 from recsearch.identity import derive_seed
+from recsearch.measuring import measure
 from recsearch.models import Family, Model, Remade
-from recsearch.models.piped import gives_blocks, pipeline_scores
+from recsearch.models.piped import gives_blocks
 from recsearch.plan import TrialPlan, records
 from recsearch.state import State
 from recsearch.store import Saved, Store
@@ -194,21 +193,6 @@ class FoldTrainer:
         for manifest in self._store.manifests(self.plan.key):
             if manifest.epoch in ahead and manifest.info.get("owner") == self.plan.owner:
                 self._store.drop(manifest)
-
-
-def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) -> dict[str, float]:
-    """The metrics of a model on the held-out part, as every epoch records them.
-
-    Where a rating predictor has no score, LensKit's undamped bias model predicts, as in LensKit's
-    own rating pipelines. A model that gives no blocks of scores is asked through its pipeline.
-    """
-
-    def bias(users: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
-        return bias_scores(split, 0.0, 0.0)(users, items)
-
-    fallback = bias if family.predicts_ratings else None
-    scores = model.scores if gives_blocks(model) else pipeline_scores(model, split)
-    return evaluate(scores, split, metrics, fallback=fallback)
 
 
 def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:

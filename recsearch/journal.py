@@ -30,6 +30,7 @@ REQUIRED_KEYS: Mapping[str, frozenset[str]] = {
     "error": frozenset({"trial", "epoch", "kind", "message"}),
     "interrupted": frozenset({"trial", "epoch"}),
     "continued": frozenset({"trial", "epochs"}),
+    "test": frozenset({"config", "part", "seed", "phase"}),
     "closed": frozenset({"exit_code"}),
     "note": frozenset({"text"}),
 }

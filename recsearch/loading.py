@@ -7,6 +7,7 @@ the checkpoint.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from recsearch.store import Store
 if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
-    from recsearch.data import Interactions, Split
+    from recsearch.data import Interactions, Split, SplitSpec
 
 TOLERANCE = 1e-6
 """Largest difference between a recorded metric and the same metric recomputed."""
@@ -150,7 +151,7 @@ def check_metrics(
     return max(differences.values(), default=0.0)
 
 
-def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
+def split_of(identity: Mapping[str, Any], part: int | None = None) -> Split:
     """The very split that a run or a best-config.json names.
 
     Args:
@@ -161,17 +162,11 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
         DataNotFoundError: the ratings are not at hand.
         VerificationError: the data set or the split has another id than recorded.
     """
-    from recsearch.data import SplitSpec, load_dataset, load_split
+    from recsearch.data import load_dataset, load_split
 
     recorded = identity["split"]
-    spec = SplitSpec(
-        method=recorded["method"],
-        folds=recorded["folds"],
-        holdout=recorded["holdout"],
-        seed=recorded["seed"],
-    )
     chosen = recorded["part"] if part is None else part
-    split = load_split(load_dataset(identity["dataset"]["name"]), spec, chosen)
+    split = load_split(load_dataset(identity["dataset"]["name"]), split_spec(identity), chosen)
     checks = [("data set", identity["dataset"]["dataset_id"], split.dataset_id)]
     if chosen == recorded["part"]:
         checks.append(("split", recorded["split_id"], split.split_id))
@@ -184,7 +179,7 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
     return split
 
 
-def fold_split(identity: dict[str, Any], fold: int) -> Split:
+def fold_split(identity: Mapping[str, Any], fold: int) -> Split:
     """The split of one validation fold of a run or a best-config.json.
 
     Raises:
@@ -200,6 +195,19 @@ def fold_split(identity: dict[str, Any], fold: int) -> Split:
             hint=f"See what is at hand: recsearch data show {identity['dataset']['name']}",
         )
     return split
+
+
+def split_spec(identity: Mapping[str, Any]) -> SplitSpec:
+    """How the data of a run are split."""
+    from recsearch.data import SplitSpec
+
+    recorded = identity["split"]
+    return SplitSpec(
+        method=recorded["method"],
+        folds=recorded["folds"],
+        holdout=recorded["holdout"],
+        seed=recorded["seed"],
+    )
 
 
 def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialView, EpochRow]:

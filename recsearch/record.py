@@ -109,13 +109,17 @@ class TrialView:
 
 @dataclass
 class Record:
-    """The state of a run after the events applied so far."""
+    """The state of a run after the events applied so far.
+
+    ``tests`` has an event for every time that test data was read.
+    """
 
     objective: Metric
     trials: dict[int, TrialView] = field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tests: list[dict[str, Any]] = field(default_factory=list)
     _best: EpochRow | None = None
 
     @classmethod
@@ -272,6 +276,10 @@ def _note(record: Record, event: Event) -> None:
     record.notes.append(event["text"])
 
 
+def _test(record: Record, event: Event) -> None:
+    record.tests.append(dict(event))
+
+
 _APPLY: dict[str, Callable[[Record, Event], None]] = {
     "opened": _opened,
     "closed": _closed,
@@ -285,4 +293,5 @@ _APPLY: dict[str, Callable[[Record, Event], None]] = {
     "interrupted": _ended("interrupted", "reason"),
     "continued": _continued,
     "note": _note,
+    "test": _test,
 }

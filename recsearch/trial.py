@@ -15,7 +15,7 @@ from typing import Any
 
 from recsearch.data import Split
 from recsearch.evaluation import parse
-from recsearch.fold import FoldEpoch, FoldTrainer, NonFiniteObjectiveError, create_model, measure
+from recsearch.fold import FoldEpoch, FoldTrainer, NonFiniteObjectiveError, create_model
 from recsearch.folds import merged_row
 from recsearch.models import Family, Remade
 from recsearch.models.piped import NOTE
@@ -24,7 +24,7 @@ from recsearch.store import Store
 from recsearch.store.retention import All, BestAndLast
 from recsearch.takeover import take_over
 
-__all__ = ["EpochResult", "NonFiniteObjectiveError", "create_model", "measure", "run_trial"]
+__all__ = ["EpochResult", "NonFiniteObjectiveError", "create_model", "run_trial"]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from recsearch.errors import StoreDamagedError, StoreError, UsageError
 from recsearch.folds import mean_metrics
 from recsearch.identity import derive_seed
 from recsearch.loading import check_metrics, fold_split
+from recsearch.measuring import measure
 from recsearch.models import Family, Model, resolve
 from recsearch.state import State
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
-from recsearch.trial import measure
 
 NEEDED = ("format", "model", "config", "epochs", "seed", "metrics", "dataset", "split", "key")
 

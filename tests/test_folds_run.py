@@ -25,6 +25,7 @@ from recsearch.data import SplitSpec, load_dataset, load_split
 from recsearch.errors import IdentityError, UsageError, VerificationError
 from recsearch.estimate import estimate
 from recsearch.loading import check_metrics, fold_split, open_checkpoint
+from recsearch.measuring import measure
 from recsearch.models import resolve
 from recsearch.plan import owner_of, trial_keys
 from recsearch.request import Request, request_of_run, resolve_request
@@ -32,7 +33,6 @@ from recsearch.run import RunPaths, RunView, check_identity, read_identity
 from recsearch.spec import load_search
 from recsearch.store import Store
 from recsearch.store.retention import parse_retention
-from recsearch.trial import measure
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.verification import read_config, verify
 

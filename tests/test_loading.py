@@ -12,8 +12,8 @@ import recsearch
 from recsearch.errors import CheckpointNotFoundError, RecsearchError, UsageError, VerificationError
 from recsearch.export import export, is_export, load_export
 from recsearch.loading import check_metrics, open_checkpoint, split_of
+from recsearch.measuring import measure
 from recsearch.run import RunView
-from recsearch.trial import measure
 from recsearch.verification import read_config, same_arrays, verify
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from recsearch.data import Split
 from recsearch.errors import RecsearchError
 from recsearch.identity import derive_seed, digest
+from recsearch.measuring import measure
 from recsearch.models import Family, Model
 from recsearch.state import State
-from recsearch.trial import measure
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "best": ("recsearch.cli.runs:best", "Print the best configuration or result of a run."),
     "load": ("recsearch.cli.load:load", "Load a checkpoint: recommend, export or re-evaluate."),
     "verify": ("recsearch.cli.verify:verify", "Retrain a best-config.json and compare."),
+    "final": (
+        "recsearch.cli.final:final",
+        "Retrain the best configuration and measure it on the test parts.",
+    ),
+    "compare": ("recsearch.cli.compare:compare", "Compare runs by paired tests over users."),
+    "evaluate": (
+        "recsearch.cli.evaluate:evaluate",
+        "Measure stored checkpoints by other metrics, without training.",
+    ),
+    "predict": ("recsearch.cli.predict:predict", "Write recommendation lists of a checkpoint."),
     "report": ("recsearch.cli.report:report", "Render the pages of runs."),
     "spaces": ("recsearch.cli.spaces:spaces", "List, show and check search files."),
     "data": ("recsearch.cli.data:data", "List, show and fetch data sets."),

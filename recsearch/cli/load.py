@@ -114,8 +114,8 @@ def load(
 
 def _check(loaded: Any, split: Any) -> float:
     from recsearch.loading import check_metrics
+    from recsearch.measuring import measure
     from recsearch.threads import use_one_thread
-    from recsearch.trial import measure
 
     use_one_thread()
     found = measure(loaded.model, loaded.family, split, tuple(loaded.metrics))

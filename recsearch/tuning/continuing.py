@@ -9,6 +9,7 @@ from typing import Any
 
 from recsearch.continuation import Continuation, choose
 from recsearch.cost import split_bytes
+from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
 from recsearch.errors import IdentityError, UsageError
 from recsearch.journal import Journal
@@ -19,7 +20,7 @@ from recsearch.run import RunPaths, RunView, check_identity, locked
 from recsearch.stopping import NoStop
 from recsearch.store import Store
 from recsearch.tuning.cluster import LocalCluster
-from recsearch.tuning.driver import Outcome, available_cpus
+from recsearch.tuning.driver import Outcome
 from recsearch.tuning.session import Session
 from recsearch.tuning.trials import Terms, search_terms
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.cost import CostModel, available_bytes, check_memory, split_bytes
+from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
 from recsearch.estimate import estimate, parse_size
@@ -90,13 +90,6 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         planner = make_planner(resolved, session.ledger, suggester, workers)
         interrupted = session.run(cluster, planner, terms, expected)
         return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
-
-
-def available_cpus() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:

@@ -19,6 +19,7 @@ from recsearch.cost import (
     largest,
     measure_rate,
 )
+from recsearch.cpus import available_cpus
 from recsearch.estimate import Estimate, estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.journal import JournalInMemory, read_events
@@ -28,7 +29,7 @@ from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths, check_identity
 from recsearch.spec import check_against_model
-from recsearch.tuning.driver import available_cpus, make_planner, make_suggester_of
+from recsearch.tuning.driver import make_planner, make_suggester_of
 from recsearch.tuning.trials import search_terms
 
 

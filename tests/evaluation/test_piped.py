@@ -14,10 +14,11 @@ from search_tools import plan
 from recsearch.data import Split
 from recsearch.errors import UsageError
 from recsearch.evaluation import default_metrics, evaluate
+from recsearch.measuring import measure
 from recsearch.models import resolve
 from recsearch.models.piped import NOTE, pipeline_scores
 from recsearch.store import Store
-from recsearch.trial import measure, run_trial
+from recsearch.trial import run_trial
 
 
 def crowd(n_users: int = 40, n_items: int = 60) -> Split:

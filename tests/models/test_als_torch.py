@@ -17,6 +17,7 @@ from test_als_solver import LENGTHS, random_matrix, reference, vectors
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.identity import derive_seed
+from recsearch.measuring import measure
 from recsearch.models import devices, resolve
 from recsearch.models.als import torch_solver
 from recsearch.models.als.model import ALSModel, Solvers
@@ -24,7 +25,6 @@ from recsearch.models.als.solver import RidgeSolver
 from recsearch.models.als.torch_solver import TorchRidgeSolver
 from recsearch.models.devices import count_gpus, need_device
 from recsearch.plan import trial_key
-from recsearch.trial import measure
 from recsearch.verification import verify
 
 HERE = "cpu"

@@ -1,0 +1,107 @@
+"""``recsearch compare``: are the best of several runs different, user by user?"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsearch.cli.options import json_option, run_path
+from recsearch.cli.output import print_json, print_table
+from recsearch.errors import UsageError
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--metrics", help="Which ones, such as RMSE,NDCG@10.  [default: all in common]")
+@click.option(
+    "--test", is_flag=True, help="Compare the results of recsearch final on the test parts."
+)
+@click.option(
+    "--store",
+    "store_url",
+    envvar="RECSEARCH_STORE",
+    help="Checkpoint store.  [default: the one of each run]",
+)
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def compare(
+    runs: tuple[Path, ...],
+    metrics: str | None,
+    test: bool,
+    store_url: str | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Compare the best epochs of RUNS by paired tests over users, on their validation part.
+
+    Differences come with a bootstrap interval, Wilcoxon's and the t test, effect sizes and Holm's
+    correction over all metrics and pairs, beside what seeds alone do where recsearch final has
+    measured several. Exit code 3 if the runs were measured on other splits.
+    """
+    from recsearch.comparison import compare as compare_samples
+    from recsearch.samples import test_sample, validation_sample
+    from recsearch.threads import use_one_thread
+
+    if len(runs) < 2:
+        raise UsageError(
+            "compare needs two runs at least.", hint="See what runs there are: recsearch status"
+        )
+    use_one_thread()
+    names = None if metrics is None else [name for name in metrics.split(",") if name]
+    samples = [
+        test_sample(run_path(run)) if test else validation_sample(run_path(run), names, store_url)
+        for run in runs
+    ]
+    rows = compare_samples(samples, names)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(field.name for field in fields(rows[0]))
+        writer.writerows(asdict(row).values() for row in rows)
+    else:
+        for line in _show(rows, test=test):
+            click.echo(line)
+
+
+def _show(rows: list[Any], *, test: bool) -> list[str]:
+    several = len({(row.one, row.other) for row in rows}) > 1
+    headers = (
+        *(("runs",) if several else ()), "metric", "one", "other", "difference", "95 % interval",
+        "Wilcoxon", "Holm", "t", "Holm", "d", "r", "seeds", "better",
+    )  # fmt: skip
+    if not several:
+        headers = tuple(
+            {"one": rows[0].one, "other": rows[0].other}.get(word, word) for word in headers
+        )
+    table = [
+        (
+            *((f"{row.one} - {row.other}",) if several else ()),
+            row.metric,
+            f"{row.mean_one:.5f}",
+            f"{row.mean_other:.5f}",
+            f"{row.difference:+.5f}",
+            f"{row.low:+.5f} to {row.high:+.5f}",
+            *(_p(p) for p in (row.p_wilcoxon, row.p_wilcoxon_holm, row.p_t, row.p_t_holm)),
+            f"{row.cohens_d:+.3f}",
+            f"{row.rank_biserial:+.3f}",
+            "" if row.seed_noise is None else f"± {row.seed_noise:.5f}",
+            row.better or "equal",
+        )
+        for row in rows
+    ]
+    print_table(headers, table)
+    part = "test parts" if test else "validation part, where each is the best of its search"
+    return [
+        f"{rows[0].users} users, {part}; p values two-sided; Holm over {len(rows)} comparisons; "
+        "d: Cohen's d of the differences; r: rank-biserial; seeds: what other seeds alone do"
+    ]
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

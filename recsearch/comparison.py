@@ -1,0 +1,225 @@
+"""Are two runs different? Paired statistics over users, corrected for the number of questions.
+
+The test statistics are scipy's. Intervals are percentile bootstraps over users (Efron & Tibshirani
+1993), effect sizes Cohen's d of paired differences (d_z) and the matched-pairs rank-biserial
+correlation (Kerby 2014), and the correction is Holm's (1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from recsearch.errors import UsageError, VerificationError
+from recsearch.evaluation import parse
+from recsearch.identity import derive_seed
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+BLOCK = 250
+"""Resamples drawn at a time, so that memory stays small for many users."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values by user of one run.
+
+    Attributes:
+        name: of the run.
+        split_id: what they were measured on; only equal ones can be compared.
+        users: (n,) ids of the users.
+        values: metric name to (n,) float64.
+        seed_std: metric name to the standard deviation of the mean over seeds, where known.
+    """
+
+    name: str
+    split_id: str
+    users: np.ndarray
+    values: Mapping[str, np.ndarray]
+    seed_std: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of two runs.
+
+    Attributes:
+        metric: its name.
+        one, other: names of the runs.
+        mean_one, mean_other: means over users.
+        difference: ``mean_one - mean_other``.
+        low, high: bootstrap interval of the difference at `LEVEL`.
+        p_wilcoxon, p_t: two-sided p values of the Wilcoxon signed-rank and the paired t test.
+        p_wilcoxon_holm, p_t_holm: the same after Holm's correction over metrics and pairs.
+        cohens_d: mean difference in standard deviations of the differences.
+        rank_biserial: from -1 to 1; how much of the rank sum speaks for ``one`` being larger.
+        better: name of the run that is better by the metric's direction, None where equal.
+        seed_noise: standard deviation of the difference if only seeds differed, where known.
+        users: number of pairs.
+    """
+
+    metric: str
+    one: str
+    other: str
+    mean_one: float
+    mean_other: float
+    difference: float
+    low: float
+    high: float
+    p_wilcoxon: float
+    p_t: float
+    p_wilcoxon_holm: float
+    p_t_holm: float
+    cohens_d: float
+    rank_biserial: float
+    better: str | None
+    seed_noise: float | None
+    users: int
+
+
+def compare(samples: Sequence[Sample], metrics: Sequence[str] | None = None) -> list[Comparison]:
+    """Compare every pair of runs by every metric that all of them have.
+
+    Raises:
+        UsageError: fewer than two runs, an unknown metric, or none in common.
+        VerificationError: they were measured on other splits, or other users.
+    """
+    if len(samples) < 2:
+        raise UsageError("a comparison needs two runs at least, such as runs/a runs/b.")
+    _check_same_users(samples)
+    names = _metrics(samples, metrics)
+    rows = [
+        _compare(one, other, metric) for one, other in combinations(samples, 2) for metric in names
+    ]
+    wilcoxon = holm([row.p_wilcoxon for row in rows])
+    t = holm([row.p_t for row in rows])
+    return [
+        replace(row, p_wilcoxon_holm=w, p_t_holm=p)
+        for row, w, p in zip(rows, wilcoxon, t, strict=True)
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; values stay in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for done, at in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[at]))
+        corrected[at] = largest
+    return corrected
+
+
+def bootstrap_interval(
+    differences: np.ndarray, seed: int | np.random.SeedSequence
+) -> tuple[float, float]:
+    """Percentile interval of the mean of (n,) values, over `RESAMPLES` resamples of them."""
+    rng = np.random.default_rng(seed)
+    n = len(differences)
+    means = np.concatenate(
+        [
+            differences[rng.integers(0, n, (min(BLOCK, RESAMPLES - begin), n))].mean(axis=1)
+            for begin in range(0, RESAMPLES, BLOCK)
+        ]
+    )
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def rank_biserial(differences: np.ndarray) -> float:
+    """Matched-pairs rank-biserial correlation of (n,) differences; zeros are left out."""
+    from scipy.stats import rankdata
+
+    left = differences[differences != 0]
+    if not len(left):
+        return 0.0
+    ranks = rankdata(np.abs(left))
+    return float((ranks[left > 0].sum() - ranks[left < 0].sum()) / ranks.sum())
+
+
+def _compare(one: Sample, other: Sample, metric: str) -> Comparison:
+    a, b = one.values[metric], other.values[metric]
+    differences = a - b
+    difference = float(differences.mean())
+    p_wilcoxon, p_t, d = _tests(differences)
+    # Users are resampled alike for all metrics and pairs, so their intervals can be compared.
+    low, high = bootstrap_interval(differences, derive_seed(0, "bootstrap"))
+    noise = [sample.seed_std[metric] for sample in (one, other) if metric in sample.seed_std]
+    best = difference if parse(metric).direction == "max" else -difference
+    return Comparison(
+        metric=metric,
+        one=one.name,
+        other=other.name,
+        mean_one=float(a.mean()),
+        mean_other=float(b.mean()),
+        difference=difference,
+        low=low,
+        high=high,
+        p_wilcoxon=p_wilcoxon,
+        p_t=p_t,
+        p_wilcoxon_holm=p_wilcoxon,
+        p_t_holm=p_t,
+        cohens_d=d,
+        rank_biserial=rank_biserial(differences),
+        better=None if best == 0 else (one.name if best > 0 else other.name),
+        seed_noise=math.hypot(*noise) if len(noise) == 2 else None,
+        users=len(differences),
+    )
+
+
+def _tests(differences: np.ndarray) -> tuple[float, float, float]:
+    """P of Wilcoxon and of t, and d_z; where no user differs, 1, 1 and 0."""
+    from scipy.stats import ttest_1samp, wilcoxon
+
+    if not differences.any():
+        return 1.0, 1.0, 0.0
+    p_wilcoxon = float(wilcoxon(differences).pvalue)
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    if spread <= 1e-12 * float(np.abs(differences).max()):
+        # All users differ by the same amount: the t statistic is infinite.
+        return (
+            p_wilcoxon,
+            0.0 if len(differences) > 1 else 1.0,
+            math.copysign(math.inf, differences[0]),
+        )
+    return p_wilcoxon, float(ttest_1samp(differences, 0).pvalue), float(differences.mean() / spread)
+
+
+def _metrics(samples: Sequence[Sample], wanted: Sequence[str] | None) -> list[str]:
+    common = [
+        name
+        for name in samples[0].values
+        if all(
+            name in sample.values and np.isfinite(sample.values[name]).all() for sample in samples
+        )
+    ]
+    if wanted is None:
+        if not common:
+            raise UsageError("these runs have no metric in common.")
+        return common
+    for name in wanted:
+        parse(name)
+        if name not in common:
+            raise UsageError(
+                f"{name}: not measured for all of these runs; they have {', '.join(common)}."
+            )
+    return list(dict.fromkeys(wanted))
+
+
+def _check_same_users(samples: Sequence[Sample]) -> None:
+    first = samples[0]
+    for sample in samples[1:]:
+        if sample.split_id != first.split_id or not np.array_equal(sample.users, first.users):
+            raise VerificationError(
+                f"{first.name} and {sample.name} were measured on other splits "
+                f"({first.split_id[:12]} and {sample.split_id[:12]}), so their users are no pairs.",
+                hint="Search both on the same data with the same --split-seed.",
+            )
