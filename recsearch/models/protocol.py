@@ -184,8 +184,9 @@ class Family(ABC):
 
     @abstractmethod
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
-        """Bytes of the state of one epoch without vocabulary and generators, for estimates of disk
-        use: parameters, and what the optimizer keeps of them.
+        """Bytes of one epoch's parameters and of what the optimizer keeps of them.
+
+        For estimates of disk use; vocabulary and generators are not counted.
         """
 
     def prepare(self) -> None:  # noqa: B027 - most families need nothing

@@ -50,7 +50,9 @@ def optimizer_part(
             shape = tuple(parameter.shape)
             empty = frozen(np.zeros(shape, dtype=np.float32))
             tensors[f"{moment}.{name}"] = empty if value is None else array_of(value)
-    rows = {f"{moment}.{name}": rows for name, rows in (touched or {}).items() for moment in MOMENTS}
+    rows = {
+        f"{moment}.{name}": rows for name, rows in (touched or {}).items() for moment in MOMENTS
+    }
     return Part(tensors, {"class": type(optimizer).__name__, "steps": steps}, touched=rows)
 
 

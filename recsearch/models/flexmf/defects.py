@@ -1,4 +1,4 @@
-"""What is wrong with the installed LensKit's FlexMF: asked of its code, not of its version alone."""
+"""What is wrong with the installed LensKit's FlexMF: asked of its code, not only its version."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FIXED = (2026, 3)
 def biases_are_learned() -> bool:
     """Whether FlexMF uses the biases that it is told to learn.
 
-    In LensKit 2025.8.1 the class has attributes ``u_bias = None`` and ``i_bias = None``, which Python
-    finds before the layers of these names: they are made, but neither initialised, trained nor added to
-    a score.
+    In LensKit 2025.8.1 the class has attributes ``u_bias = None`` and ``i_bias = None``, which
+    Python finds before the layers of these names: they are made, but neither initialised, trained
+    nor added to a score.
     """
     import torch
     from lenskit.flexmf._model import FlexMFModel
@@ -45,8 +45,8 @@ def warp_warning() -> str | None:
         return None
     return (
         f"LensKit {installed} samples wrongly for WARP: it takes the first item that it draws, "
-        "misranked or not, and gives all of them the same weight (fixed in LensKit 2026.3). Results "
-        "of loss = warp are those of this sampler, not of WARP."
+        "misranked or not, and gives all of them the same weight (fixed in LensKit 2026.3). "
+        "Results of loss = warp are those of this sampler, not of WARP."
     )
 
 

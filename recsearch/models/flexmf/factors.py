@@ -53,7 +53,7 @@ class Factors:
         """Write the vectors and biases into a LensKit ``FlexMFModel`` of their shape."""
         import torch
 
-        values = {
+        values: dict[str, Any] = {
             "u_embed.weight": self.users,
             "i_embed.weight": self.items,
             "u_bias.weight": self.user_bias,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -58,6 +58,19 @@ class Kind:
         return int(config.get("convolution_layers", 0))
 
 
+class Trains(Protocol):
+    """A trainer of LensKit's with everything that its next epoch depends on."""
+
+    scorer: Any
+
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+    def train_epoch(self) -> dict[str, float]: ...  # noqa: D102
+    def propagated(self) -> tuple[np.ndarray, np.ndarray] | None: ...  # noqa: D102
+    def parts(self) -> dict[str, Part]: ...  # noqa: D102
+    def load(self, state: State) -> None: ...  # noqa: D102
+
+
 class FlexMF:
     """LensKit's trainer does the arithmetic; state and scores are those of `Model`.
 
@@ -75,7 +88,7 @@ class FlexMF:
         self.kind = kind
         self.config = dict(config)
         self.ids = ids
-        self._training: Training | None = None
+        self._training: Trains | None = None
         self._biases: dict[str, np.ndarray] = {}
         self._state: State | None = None
         self._factors: Factors | None = None
@@ -89,17 +102,23 @@ class FlexMF:
         seed: int | np.random.SeedSequence,
     ) -> FlexMF:
         """An untrained model, with the initial parameters that LensKit draws from the seed."""
-        model = cls(kind, config, EntityIds.of_split(split))
-        model._training = Training(kind.component(config), split, seed, kind.name)
+        model = cls.untrained(kind, config, split)
+        training = Training(kind.component(config), split, seed, kind.name)
+        model._training = training
         if kind.predicts_ratings:
             offset, item_bias, user_bias = learn_bias(split.train, split.n_items, 0.0, 0.0)
             model._biases = {
                 "item_bias": frozen(item_bias),
                 "user_bias": frozen(user_bias),
                 "global": _number(offset),
-                "mean": _number(model._training.scorer.global_bias),
+                "mean": _number(training.scorer.global_bias),
             }
         return model
+
+    @classmethod
+    def untrained(cls, kind: Kind, config: Mapping[str, Any], split: Split) -> Self:
+        """The ids of a split, without a trainer."""
+        return cls(kind, config, EntityIds.of_split(split))
 
     @classmethod
     def load(cls, kind: Kind, config: Mapping[str, Any], state: State) -> FlexMF:

@@ -57,7 +57,9 @@ class Training:
         options = TrainingOptions(rng=seed, device="cpu", environment=NOT_COMPILED)
         with warnings.catch_warnings():
             # PyTorch mentions once that it does not check the indices of sparse matrices.
-            warnings.filterwarnings("ignore", message="Sparse (invariant|CSR)", category=UserWarning)
+            warnings.filterwarnings(
+                "ignore", message="Sparse (invariant|CSR)", category=UserWarning
+            )
             self._trainer = scorer.create_trainer(training_data(split), options)
         self._touched = self._watch_rows() if scorer.config.reg_method != "AdamW" else None
 
@@ -103,9 +105,7 @@ class Training:
         """Parts ``model``, ``optimizer``, ``rng`` and ``trainer``."""
         parameters, touched = self.parameters, self._rows()
         shapes = _shapes(parameters)
-        arrays = {
-            name: array_of(value).reshape(shapes[name]) for name, value in parameters.items()
-        }
+        arrays = {name: array_of(value).reshape(shapes[name]) for name, value in parameters.items()}
         return {
             "model": Part(arrays, touched=touched),
             "optimizer": optimizer_part(self._trainer.opt, parameters, touched),
@@ -128,7 +128,9 @@ class Training:
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(torch.from_numpy(arrays[name].copy()).reshape(parameter.shape))
-        self._trainer.epochs_trained = int(need_part(state, "trainer", self._family).values["epochs"])
+        self._trainer.epochs_trained = int(
+            need_part(state, "trainer", self._family).values["epochs"]
+        )
         self._rows()
 
     def _watch_rows(self) -> dict[str, np.ndarray]:

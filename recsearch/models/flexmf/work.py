@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from recsearch.data import Split
 
 MISRANKED_CANDIDATES = 10
-"""Items that LensKit draws and scores for each sample at a time when it looks for misranked ones."""
+"""Items that LensKit draws and scores for each sample when it looks for a misranked one."""
 
 STEP_FLOPS = 60
-"""Operations that one parameter's step of AdamW is worth: a dozen, with its traffic of memory. Set so
-that epochs of ML-1M at sizes 64 and 512 have the ratio that was measured (docs/algorithms.md)."""
+"""Operations that one parameter's step of AdamW is worth: a dozen, with its traffic of memory."""
 
 PASS_FLOPS = 40
 """Likewise for each number of a vector that a sample reads: forward, backward and adding up."""
