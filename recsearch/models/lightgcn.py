@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME = "lightgcn"
 FLOPS_PER_EDGE = 24
-"""Operations for a number of an edge in a layer, forward and backward, with what gathering costs."""
+"""Operations for a number of an edge in a layer, both ways, with what gathering costs."""
 
 
 class LightGCNKind(Kind):
