@@ -94,7 +94,8 @@ def test_warnings_are_those_of_every_choice_each_once(tmp_path: Path) -> None:
     assert "WARP" in warp
     path = tmp_path / "both.toml"
     path.write_text(
-        'title = "both"\n[model]\nclass = "flexmf-implicit"\nconfig = { user_bias = false, item_bias = false }\n'
+        'title = "both"\n[model]\nclass = "flexmf-implicit"\n'
+        "config = { user_bias = false, item_bias = false }\n"
         '[search]\nmetric = "RBP"\n[space]\n'
         'loss = { type = "choice", choices = ["pairwise", "logistic", "warp"] }\n',
         encoding="utf-8",
