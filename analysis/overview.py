@@ -39,7 +39,7 @@ class Overview(NamedTuple):
         baseline, default, chance: comparisons; None where they were not measured.
         states: trials by state, empty states left out.
         seconds: time that commands were at work.
-        notes: what must be known about the data set.
+        notes: what must be known about the data set, and what the run noted.
         verdict: one sentence on how good the best is.
         doubts: sentences on what limits it.
     """
@@ -102,7 +102,7 @@ def overview_info(run: RunView) -> Overview:
         period=_period(run),
         commands=len(spans),
         seconds=active_seconds(spans),
-        notes=dataset_notes(identity),
+        notes=(*dataset_notes(identity), *run_notes(run)),
         verdict=verdict(run, best, baseline, by_default, chance),
         doubts=doubts(run),
     )
@@ -117,6 +117,12 @@ def dataset_notes(identity: dict[str, Any]) -> tuple[str, ...]:
     if dataset.get("official") is False and not any("official" in n.lower() for n in notes):
         notes.insert(0, "Not the official archive: its digest differs from the published one.")
     return tuple(notes)
+
+
+def run_notes(run: RunView) -> tuple[str, ...]:
+    """What the run noted about itself, each once; what it noted about single trials is left out."""
+    notes = dict.fromkeys(run.record.notes)
+    return tuple(note for note in notes if not note.startswith("trial "))
 
 
 def _period(run: RunView) -> str:

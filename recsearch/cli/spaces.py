@@ -11,7 +11,7 @@ import click
 
 from recsearch.cli.options import json_option
 from recsearch.cli.output import print_json, print_table
-from recsearch.errors import SpecError
+from recsearch.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from recsearch.spec import SearchSpec
@@ -54,8 +54,9 @@ def list_(as_json: bool) -> None:
 def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show what SEARCH, a name or a TOML file, optimises and over which space."""
     spec = _load(search, settings)
+    notes = [*spec.notes, *_warnings(spec)]
     if as_json:
-        print_json({"source": spec.source, **spec.resolved(), "notes": list(spec.notes)})
+        print_json({"source": spec.source, **spec.resolved(), "notes": notes})
         return
     wanted, stop = spec.search, spec.search.stop.model_dump()
     click.echo(f"{spec.title}  ({spec.source})")
@@ -85,7 +86,7 @@ def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
                 for name, domain in spec.space.items()
             ],
         )
-    _print_notes(spec)
+    _print_notes(notes)
 
 
 @spaces.command()
@@ -105,13 +106,14 @@ def check(file: str, settings: tuple[str, ...], as_json: bool) -> None:
     except SpecError as err:
         raise SpecError(f"{spec.source}: search.{err.message}", hint=err.hint) from None
     check_against_model(spec)
+    notes = [*spec.notes, *_warnings(spec)]
     if as_json:
-        print_json({"source": spec.source, "ok": True, "notes": list(spec.notes)})
+        print_json({"source": spec.source, "ok": True, "notes": notes})
         return
     count = len(spec.space)
     parameters = f"{count} parameter{'' if count == 1 else 's'}"
     click.echo(f"{spec.source}: ok: {parameters}, fits {spec.model.class_}")
-    _print_notes(spec)
+    _print_notes(notes)
 
 
 def _load(search: str, settings: Iterable[str]) -> SearchSpec:
@@ -143,6 +145,16 @@ def _with_options(name: str, options: dict[str, Any]) -> str:
     return f"{name} ({settings})" if settings else name
 
 
-def _print_notes(spec: SearchSpec) -> None:
-    for note in spec.notes:
+def _warnings(spec: SearchSpec) -> tuple[str, ...]:
+    """What is known to be wrong with the model; nothing where the search does not fit it."""
+    from recsearch.spec.warnings import search_warnings
+
+    try:
+        return search_warnings(spec)
+    except UsageError:
+        return ()
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
         click.echo(f"note: {note}", err=True)

@@ -184,7 +184,10 @@ class Family(ABC):
 
     @abstractmethod
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
-        """Bytes of the parameters of one epoch (without vocabulary), for estimates of disk use."""
+        """Bytes of one epoch's parameters and of what the optimizer keeps of them.
+
+        For estimates of disk use; vocabulary and generators are not counted.
+        """
 
     def prepare(self) -> None:  # noqa: B027 - most families need nothing
         """Compile or load once what models of this family need; nothing by default.
@@ -212,6 +215,13 @@ class Family(ABC):
             UsageError: models of this family compute nothing again.
         """
         raise UsageError(f"{self.name}: nothing of its state is computed again")
+
+    def warning(self, config: Mapping[str, Any]) -> str | None:
+        """What is known to be wrong with what a complete configuration trains; None for nothing.
+
+        It is said once per run, on the screen, in the journal and on the page.
+        """
+        return None
 
     def versions(self) -> dict[str, str]:
         """Installed versions of `libraries`."""

@@ -60,6 +60,24 @@ _ENTRIES = (
         "lenskit.basic:PopScorer",
         "recsearch.models.popular:PopularFamily",
     ),
+    FamilyEntry(
+        "flexmf-explicit",
+        "FlexMF for ratings",
+        "lenskit.flexmf:FlexMFExplicitScorer",
+        "recsearch.models.flexmf.family:FlexMFExplicitFamily",
+    ),
+    FamilyEntry(
+        "flexmf-implicit",
+        "FlexMF for implicit feedback",
+        "lenskit.flexmf:FlexMFImplicitScorer",
+        "recsearch.models.flexmf.family:FlexMFImplicitFamily",
+    ),
+    FamilyEntry(
+        "lightgcn",
+        "LightGCN on PyTorch Geometric",
+        "lenskit.graphs:LightGCNScorer",
+        "recsearch.models.lightgcn:LightGCNFamily",
+    ),
 )
 
 FAMILIES: Mapping[str, Callable[[], Family]] = MappingProxyType(

@@ -31,7 +31,7 @@ def check_against_model(spec: SearchSpec) -> None:
         family.complete(spec.model.config)
     except UsageError as err:
         raise _blame(spec, "model.config", err) from None
-    for name, params in _corners(spec):
+    for name, params in corners(spec):
         try:
             family.complete(spec.configuration(params))
         except UsageError as err:
@@ -67,7 +67,7 @@ def _check_ratings(spec: SearchSpec, predicts: bool) -> None:
             )
 
 
-def _corners(spec: SearchSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+def corners(spec: SearchSpec) -> Iterator[tuple[str, dict[str, Any]]]:
     """One point for every bound of a range and every choice, with the parameter it is about."""
     first = {name: domain.extremes()[0] for name, domain in spec.space.items()}
     for name, domain in spec.space.items():

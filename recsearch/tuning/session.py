@@ -23,6 +23,7 @@ from recsearch.planner import Plan
 from recsearch.record import EpochRow, Record, TrialView
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
+from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
 from recsearch.store.retention import parse_retention
 from recsearch.tuning.cluster import LocalCluster
@@ -87,6 +88,7 @@ class Session:
         try:
             self._display.begin(self.record, plan.total)
             self._open(plan.total)
+            self._warn()
             plan.begin()
             if cluster is not None and not plan.nothing_left:
                 self._announce(expected)
@@ -145,6 +147,13 @@ class Session:
             quota=self._resolved.request.spec.search.quota,
             resumed=bool(self.record.sessions),
         )
+
+    def _warn(self) -> None:
+        """Say once per run what is known to be wrong with what it trains."""
+        for text in search_warnings(self._resolved.request.spec):
+            if text not in self.record.notes:
+                self.ledger.write("note", text=text)
+                self._display.note(text)
 
     def _announce(self, expected: Estimate | None) -> None:
         if expected is not None:

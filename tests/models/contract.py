@@ -175,7 +175,9 @@ class FamilyContract:
         self, family: Family, split: Split, model: Model
     ) -> None:
         parts = [
-            part for name, part in model.state().items() if name in ("model", "users", "biases")
+            part
+            for name, part in model.state().items()
+            if name in ("model", "users", "biases", "propagated", "optimizer")
         ]
         size = sum(array.nbytes for part in parts for array in part.tensors.values())
         assert family.model_bytes(family.complete(self.config), split) == size

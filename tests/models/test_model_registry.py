@@ -15,7 +15,7 @@ def test_listing_families_imports_no_model_library() -> None:
     program = (
         "import sys\n"
         "from recsearch.models import FAMILIES\n"
-        "assert list(FAMILIES) == ['als', 'als-implicit', 'bias', 'popular']\n"
+        "assert {'als', 'bias', 'flexmf-implicit', 'lightgcn'} <= set(FAMILIES)\n"
         "heavy = {'lenskit', 'torch', 'scipy', 'pandas', 'ray'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -1,0 +1,1 @@
+"""LensKit's FlexMF models, trained by LensKit's own trainers, one resumable epoch at a time."""
