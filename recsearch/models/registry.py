@@ -60,6 +60,12 @@ _ENTRIES = (
         "lenskit.basic:PopScorer",
         "recsearch.models.popular:PopularFamily",
     ),
+    FamilyEntry(
+        "funksvd",
+        "FunkSVD",
+        "lenskit.funksvd:FunkSVDScorer",
+        "recsearch.models.funksvd:FunkSVDFamily",
+    ),
 )
 
 FAMILIES: Mapping[str, Callable[[], Family]] = MappingProxyType(
