@@ -78,6 +78,12 @@ _ENTRIES = (
         "lenskit.graphs:LightGCNScorer",
         "recsearch.models.lightgcn:LightGCNFamily",
     ),
+    FamilyEntry(
+        "funksvd",
+        "FunkSVD",
+        "lenskit.funksvd:FunkSVDScorer",
+        "recsearch.models.funksvd:FunkSVDFamily",
+    ),
 )
 
 FAMILIES: Mapping[str, Callable[[], Family]] = MappingProxyType(

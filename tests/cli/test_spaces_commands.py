@@ -69,7 +69,7 @@ def test_show_prints_conditions(run, tmp_path):
     assert "loss = a" in run("show", str(path)).stdout
 
 
-@pytest.mark.parametrize("name", ["als", "als-implicit", "bias", "popular"])
+@pytest.mark.parametrize("name", ["als", "als-implicit", "bias", "funksvd", "popular"])
 def test_check_accepts_the_bundled_searches(run, name):
     result = run("check", name)
     assert result.exit_code == 0, result.exception
