@@ -17,7 +17,13 @@ def write_atomic(path: Path, content: Any) -> None:
     Raises:
         RecsearchError: the file cannot be written.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text_atomic(
+        path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write text in the same way; errors as for `write_atomic`."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -139,7 +139,7 @@ def build_request(
     return Request(
         spec=load_settings(search, settings),
         dataset=dataset,
-        run_root=run_root(search, dataset, settings, place),
+        run_root=run_root(search, dataset, settings, place.run_dir),
         store_url=place.store_url,
         seed=DEFAULT_SEED if settings.seed is None else settings.seed,
         workers=place.workers,
@@ -156,9 +156,22 @@ def load_settings(search: str, settings: Settings) -> SearchSpec:
     return load_search(search, overrides=settings.overrides())
 
 
-def run_root(search: str, dataset: str, settings: Settings, place: Place) -> Path:
+def whole_grid(search: str, settings: Settings) -> Settings:
+    """The settings with as many trials as a grid search has points; others are left as they are.
+
+    A number of trials for many searches is meant for those that could go on for ever. Errors as
+    for `build_request`.
+    """
+    spec = load_settings(search, settings)
+    if settings.trials is None or spec.search.method != "grid":
+        return settings
+    # One more: the default configuration may be no point of the grid.
+    return settings.model_copy(update={"trials": len(spec.space.grid()) + 1})
+
+
+def run_root(search: str, dataset: str, settings: Settings, run_dir: Path | None = None) -> Path:
     """The folder of a run: the one asked for, or ``runs/`` and its name."""
-    return place.run_dir or Path("runs") / run_name(search, dataset, settings.variant())
+    return run_dir or Path("runs") / run_name(search, dataset, settings.variant())
 
 
 def run_name(search: str, dataset: str, variant: Sequence[str] = ()) -> str:

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsearch.cli.options import program
-from recsearch.cli.search_options import place_of, search_options, settings_of
+from recsearch.cli.search_options import ManyValues, place_of, search_options, settings_of
 from recsearch.errors import RecsearchError, UsageError
 
 if TYPE_CHECKING:
     from recsearch.request import Request
 
 
-@click.command()
-@click.argument("algorithm")
-@click.argument("dataset", required=False)
+@click.command(cls=ManyValues)
+@click.argument("words", metavar="ALGORITHM [DATASET]", nargs=-1)
 @search_options
 def search(
-    algorithm: str,
-    dataset: str | None,
+    words: tuple[str, ...],
+    data: tuple[str, ...],
+    every: bool,
+    plan: Path | None,
     dry_run: bool,
     as_json: bool,
+    summary: Path,
     report: bool,
     quiet: bool,
     **values: Any,
@@ -35,20 +37,47 @@ def search(
     ALGORITHM is a name from searches/ (see: recsearch spaces list) or a TOML file. DATASET is a
     name (see: recsearch data list), demo, csv:PATH or parquet:PATH. One word such as als-ml1m,
     as in make search-als-ml1m, stands for both.
+
+    With --data, all words are algorithms, and each is searched on each data set, unattended: what
+    goes wrong with one does not stop the others. A table of all comes last; exit code 5 if some
+    trials erred or some runs failed.
     """
     from recsearch.settings import build_request
-    from recsearch.targets import divide
     from recsearch.tuning.cluster import quieten
 
-    if as_json and not dry_run:
-        raise UsageError("--json prints a forecast: it goes with --dry-run.")
-    if dataset is None:
-        algorithm, dataset = divide(algorithm)
-    request = build_request(algorithm, dataset, settings_of(values), place_of(values), again())
-    quieten()
+    settings, place = settings_of(values), place_of(values)
+    if plan is not None:
+        _alone(words, data, every)
+        from recsearch.campaign_file import read_plan
+
+        entries = read_plan(plan, settings)
+    else:
+        from recsearch.campaign_file import entries_of
+        from recsearch.targets import find_targets
+
+        targets = find_targets(words, data, every=every)
+        if not targets.many:
+            if as_json and not dry_run:
+                raise UsageError("--json prints a forecast: it goes with --dry-run.")
+            quieten()
+            request = build_request(*targets.pairs[0], settings, place, again())
+            if dry_run:
+                return foretell(request, as_json=as_json)
+            return run_one(request, report=report, quiet=quiet)
+        entries = entries_of(targets.pairs, settings)
+    from recsearch.cli.campaign import Output, foretell_many, search_many
+
     if dry_run:
-        return foretell(request, as_json=as_json)
-    return run_one(request, report=report, quiet=quiet)
+        return foretell_many(entries, place, as_json=as_json)
+    return search_many(entries, place, Output(summary, as_json, report, quiet))
+
+
+def _alone(words: tuple[str, ...], data: tuple[str, ...], every: bool) -> None:
+    if words or data or every:
+        raise UsageError(
+            "--plan names searches and data sets itself, so none can be named beside it.",
+            hint="Leave out --plan, or the names, --data and --all.",
+        )
 
 
 def foretell(request: Request, *, as_json: bool) -> int:

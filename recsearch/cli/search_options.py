@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+TARGETS = (
+    click.option(
+        "--data",
+        multiple=True,
+        metavar="DATASET...",
+        help="Data sets, up to the next option; every algorithm is searched on each.",
+    ),
+    click.option("--all", "every", is_flag=True, help="With --data: every search of searches/."),
+    click.option(
+        "--plan",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        metavar="FILE",
+        help="A TOML file that names algorithms, data sets and settings.",
+    ),
+)
+"""Which searches, beside the words that stand alone."""
+
 SETTINGS = (
     click.option(
         "--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included."
@@ -78,15 +95,48 @@ OUTPUT = (
         is_flag=True,
         help="Print what would be done and what it would take; do nothing.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON."),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="With --dry-run or several searches: print JSON.",
+    ),
+    click.option(
+        "--summary",
+        type=click.Path(path_type=Path, file_okay=False),
+        default="runs",
+        show_default=True,
+        help="Folder of summary.json and summary.csv of several searches.",
+    ),
     click.option("--report/--no-report", default=True, show_default=True, help="Render the page."),
     click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
 )
 
 
+class ManyValues(click.Command):
+    """A command whose ``--data`` takes all words up to the next option, as people type it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat ``--data`` before each of its words; ``--`` ends them, too."""
+        given, taking = list[str](), False
+        for number, word in enumerate(args):
+            if word == "--":
+                given += args[number:]
+                break
+            taking = word == "--data" or (taking and not word.startswith("-"))
+            if word == "--data":
+                if args[number + 1 : number + 2] == [] or args[number + 1].startswith("-"):
+                    raise click.BadOptionUsage(
+                        word, "--data: no data set is named, expected one or more.", ctx
+                    )
+            else:
+                given += ["--data", word] if taking else [word]
+        return super().parse_args(ctx, given)
+
+
 def search_options(command: Command) -> Command:
     """All options, in the order in which help lists them."""
-    for option in reversed((*SETTINGS, *PLACE, *OUTPUT)):
+    for option in reversed((*TARGETS, *SETTINGS, *PLACE, *OUTPUT)):
         command = option(command)
     return command
 
