@@ -27,7 +27,8 @@ class Bench:
         self.log.touch()
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(TESTS),
+            # The code beside these tests, whatever is installed.
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
             "PLANTED_LOG": str(self.log),
             "HOME": str(folder),
             "XDG_CACHE_HOME": str(folder / "cache"),
