@@ -9,11 +9,13 @@ BENCH  := $(VENV)/.bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env report test check format bench-als bench-search bench-store prove-store clean
+.PHONY: help env report summary test check format bench-als bench-search bench-store prove-store clean
 
 help: ## list the targets
 	@echo "make search-<algorithm>-<dataset>  run or resume a search, then render its page"
 	@echo "                         e.g. search-als-demo, search-als-ml1m, search-als-implicit-ml100k"
+	@echo "make search-all-<dataset>           every search of searches/, then one table of all"
+	@echo "                         e.g. search-all-ml100k ARGS=\"--trials 10\""
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "ARGS are passed on, e.g. make search-als-ml1m ARGS=\"--trials 20 --metric NDCG@10\""
 
@@ -27,6 +29,12 @@ $(READY): pyproject.toml constraints.txt
 
 search-%: $(READY)
 	@$(BIN)/recsearch search $* $(ARGS)
+
+search-all-%: $(READY)
+	@$(BIN)/recsearch search --all --data $* $(ARGS)
+
+summary: $(READY) ## one table of all runs
+	@$(BIN)/recsearch summary $(ARGS)
 
 report: $(READY) ## render the pages of all runs and their index
 	@$(BIN)/recsearch report $(ARGS)

@@ -17,12 +17,12 @@ SHOWN_TRIALS = 8
 PLAIN_LINES = 20
 
 
-def make_display(stream: TextIO, *, quiet: bool = False) -> SilentDisplay:
+def make_display(stream: TextIO, *, quiet: bool = False, lines: int = PLAIN_LINES) -> SilentDisplay:
     """The display that fits ``stream``: live on a terminal, lines in a pipe, nothing if quiet."""
     if quiet:
         return SilentDisplay()
     console = Console(file=stream)
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console, lines)
 
 
 class SilentDisplay:
@@ -42,17 +42,18 @@ class SilentDisplay:
 
 
 class PlainDisplay(SilentDisplay):
-    """About twenty lines, whatever the number of trials, beside one at each start."""
+    """About ``lines`` lines, whatever the number of trials, beside one at each start."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, lines: int = PLAIN_LINES):
         self._console = console
+        self._lines = lines
         self._finished = 0
         self._step = 1
 
     def begin(self, record: Record, total: int) -> None:
         """Say what is resumed and what is to come."""
         self._clock = Clock(record, total)
-        self._step = math.ceil(total / PLAIN_LINES)
+        self._step = math.ceil(total / self._lines)
         self._finished = len(_finished(record))
         self._line(f"{total} trials, {self._finished} finished before")
 

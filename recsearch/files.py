@@ -19,6 +19,11 @@ def write_atomic(path: Path, content: Any) -> None:
         RecsearchError: the file cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text_atomic(path, text)
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write text in the same way; errors as for `write_atomic`."""
     replace_file(path, lambda file: file.write(text.encode()))
 
 

@@ -27,7 +27,7 @@ class Bench:
         self.log.touch()
         self.environment = {
             **os.environ,
-            # This checkout's code, whatever the environment has installed.
+            # The code beside these tests, whatever is installed.
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
             "PLANTED_LOG": str(self.log),
             "HOME": str(folder),

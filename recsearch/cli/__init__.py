@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Give pruned or stopped trials of a run more epochs.",
     ),
     "status": ("recsearch.cli.runs:status", "Show runs, or the trials of one run."),
+    "summary": (
+        "recsearch.cli.summary_command:summary",
+        "One table of runs: best values, gains, trials, epochs and time.",
+    ),
     "best": ("recsearch.cli.runs:best", "Print the best configuration or result of a run."),
     "load": ("recsearch.cli.load:load", "Load a checkpoint: recommend, export or re-evaluate."),
     "verify": ("recsearch.cli.verify:verify", "Retrain a best-config.json and compare."),

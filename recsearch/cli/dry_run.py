@@ -20,10 +20,7 @@ from recsearch.tuning.forecast import Forecast
 def print_forecast(found: Forecast, request: Request, command: str, *, as_json: bool) -> None:
     """Print a forecast; the command that would run it last."""
     if as_json:
-        document = asdict(found)
-        if found.store is not None:
-            document["store"]["total"] = found.store.total
-        print_json(document)
+        print_json(forecast_document(found))
         return
     rows = [_row(trial) for trial in found.planned]
     if rows:
@@ -31,6 +28,14 @@ def print_forecast(found: Forecast, request: Request, command: str, *, as_json: 
     for line in _lines(found, request):
         click.echo(line)
     click.echo(f"next       {command}")
+
+
+def forecast_document(found: Forecast) -> dict[str, Any]:
+    """A forecast as JSON."""
+    document = asdict(found)
+    if found.store is not None:
+        document["store"]["total"] = found.store.total
+    return document
 
 
 def _row(trial: Any) -> dict[str, Any]:

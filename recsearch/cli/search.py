@@ -2,183 +2,103 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsearch.cli.options import program, store_option
+from recsearch.cli.options import program
+from recsearch.cli.search_options import ManyValues, place_of, search_options, settings_of
 from recsearch.errors import RecsearchError, UsageError
-from recsearch.pruning import SCHEDULERS
 
-DEFAULT_SEED = 42
+if TYPE_CHECKING:
+    from recsearch.request import Request
 
 
-@click.command()
-@click.argument("algorithm")
-@click.argument("dataset", required=False)
-@click.option(
-    "--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included."
-)
-@click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most.")
-@click.option("--metric", help="Objective, such as RMSE or NDCG@10.")
-@click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher.")
-@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Pruning rule.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override any key of the search file, such as space.embedding_size.max=64.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=DEFAULT_SEED,
-    show_default=True,
-    help="Root seed of searcher and initial parameters.",
-)
-@click.option(
-    "--split-seed",
-    type=click.IntRange(0),
-    default=20260701,
-    show_default=True,
-    help="Seed of the train and validation split.",
-)
-@click.option(
-    "--folds",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="Validate on parts 0 to K - 1 of the split: the objective is the mean over them.",
-)
-@click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="Where models train; trials share a GPU. Another device makes another run.",
-)
-@click.option(
-    "--run",
-    "run_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Run folder.  [default: runs/<algorithm>-<dataset>, and options that differ]",
-)
-@store_option
-@click.option("--retention", help="Which epochs stay: best+last, all, best:2+last:3, ...")
-@click.option(
-    "--quota", metavar="SIZE", help="What the run's checkpoints may hold, such as '5 GB', or none."
-)
-@click.option(
-    "--fresh", is_flag=True, help="Move the run that is in the folder aside and start anew."
-)
-@click.option("--retry-errors", is_flag=True, help="Run trials that ended in an error again.")
-@click.option(
-    "--dry-run", is_flag=True, help="Print what would be done and what it would take; do nothing."
-)
-@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
-@click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+@click.command(cls=ManyValues)
+@click.argument("words", metavar="ALGORITHM [DATASET]", nargs=-1)
+@search_options
 def search(
-    algorithm: str,
-    dataset: str | None,
-    trials: int | None,
-    max_epochs: int | None,
-    metric: str | None,
-    method: str | None,
-    scheduler: str | None,
-    settings: tuple[str, ...],
-    seed: int,
-    split_seed: int,
-    folds: int,
-    workers: int | None,
-    device: str,
-    run_dir: Path | None,
-    store_url: str,
-    retention: str | None,
-    quota: str | None,
-    fresh: bool,
-    retry_errors: bool,
+    words: tuple[str, ...],
+    data: tuple[str, ...],
+    every: bool,
+    plan: Path | None,
     dry_run: bool,
     as_json: bool,
+    summary: Path,
     report: bool,
     quiet: bool,
+    **values: Any,
 ) -> int:
     """Search ALGORITHM's space on DATASET; the same command again resumes.
 
     ALGORITHM is a name from searches/ (see: recsearch spaces list) or a TOML file. DATASET is a
     name (see: recsearch data list), demo, csv:PATH or parquet:PATH. One word such as als-ml1m,
     as in make search-als-ml1m, stands for both.
+
+    With --data, all words are algorithms, and each is searched on each data set, unattended: what
+    goes wrong with one does not stop the others. A table of all comes last; exit code 5 if some
+    trials erred or some runs failed.
     """
-    from recsearch.data import SplitSpec
-    from recsearch.display import make_display
-    from recsearch.evaluation import parse
-    from recsearch.request import Request, resolve_request
-    from recsearch.spec import load_search, parse_override
+    from recsearch.settings import build_request
     from recsearch.tuning.cluster import quieten
 
-    named = {
-        "search.trials": trials,
-        "search.max_epochs": max_epochs,
-        "search.metric": metric,
-        "search.method": method,
-        "search.scheduler": scheduler,
-        "search.retention": retention,
-        "search.quota": quota,
-    }
-    if as_json and not dry_run:
-        raise UsageError("--json prints a forecast: it goes with --dry-run.")
-    overrides = dict(parse_override(text) for text in settings)
-    overrides |= {key: value for key, value in named.items() if value is not None}
-    if dataset is None:
-        algorithm, dataset = divide(algorithm)
-    spec = load_search(algorithm, overrides=overrides)
-    variant = [
-        value
-        for value in (
-            metric and parse(metric).name,
-            method,
-            scheduler,
-            max_epochs and f"epochs{max_epochs}",
-            seed != DEFAULT_SEED and f"seed{seed}",
-            split_seed != SplitSpec().seed and f"split{split_seed}",
-            folds != 1 and f"folds{folds}",
-            device != "cpu" and device,
-        )
-        if value
-    ]
-    request = Request(
-        spec=spec,
-        dataset=dataset,
-        run_root=run_dir or Path("runs") / run_name(algorithm, dataset, variant),
-        store_url=store_url,
-        seed=seed,
-        workers=workers,
-        device=device,
-        split=SplitSpec(seed=split_seed),
-        folds=folds,
-        fresh=fresh,
-        retry_errors=retry_errors,
-        command=_again(),
-    )
-    quieten()
-    resolved = resolve_request(request)
-    if dry_run:
-        from recsearch.cli.dry_run import print_forecast
-        from recsearch.tuning.forecast import forecast
+    settings, place = settings_of(values), place_of(values)
+    if plan is not None:
+        _alone(words, data, every)
+        from recsearch.campaign_file import read_plan
 
-        print_forecast(forecast(resolved), request, _again("--dry-run", "--json"), as_json=as_json)
-        return 0
+        entries = read_plan(plan, settings)
+    else:
+        from recsearch.campaign_file import entries_of
+        from recsearch.targets import find_targets
+
+        targets = find_targets(words, data, every=every)
+        if not targets.many:
+            if as_json and not dry_run:
+                raise UsageError("--json prints a forecast: it goes with --dry-run.")
+            quieten()
+            request = build_request(*targets.pairs[0], settings, place, again())
+            if dry_run:
+                return foretell(request, as_json=as_json)
+            return run_one(request, report=report, quiet=quiet)
+        entries = entries_of(targets.pairs, settings)
+    from recsearch.cli.campaign import Output, foretell_many, search_many
+
+    if dry_run:
+        return foretell_many(entries, place, as_json=as_json)
+    return search_many(entries, place, Output(summary, as_json, report, quiet))
+
+
+def _alone(words: tuple[str, ...], data: tuple[str, ...], every: bool) -> None:
+    if words or data or every:
+        raise UsageError(
+            "--plan names searches and data sets itself, so none can be named beside it.",
+            hint="Leave out --plan, or the names, --data and --all.",
+        )
+
+
+def foretell(request: Request, *, as_json: bool) -> int:
+    """Print what a search would do and what it would take."""
+    from recsearch.cli.dry_run import print_forecast
+    from recsearch.request import resolve_request
+    from recsearch.tuning.forecast import forecast
+
+    found = forecast(resolve_request(request))
+    print_forecast(found, request, again("--dry-run", "--json"), as_json=as_json)
+    return 0
+
+
+def run_one(request: Request, *, report: bool, quiet: bool) -> int:
+    """Run one search and print what came out; the exit code."""
+    from recsearch.display import make_display
+    from recsearch.request import resolve_request
     from recsearch.tuning.driver import run_search
 
-    outcome = run_search(resolved, make_display(sys.stderr, quiet=quiet))
-    page = render_page(outcome.paths.root, store_url) if report else None
+    outcome = run_search(resolve_request(request), make_display(sys.stderr, quiet=quiet))
+    page = render_page(outcome.paths.root, request.store_url) if report else None
     from recsearch.cli.summary import closing_lines
 
     for line in closing_lines(outcome, request, page):
@@ -186,38 +106,7 @@ def search(
     return outcome.exit_code
 
 
-def divide(target: str) -> tuple[str, str]:
-    """``als-implicit-ml100k`` as search and data set: the longest known search name wins.
-
-    Raises:
-        UsageError: no known search begins the word, or nothing follows it.
-    """
-    from recsearch.spec import available_searches
-
-    names = sorted(available_searches(), key=len, reverse=True)
-    for name in names:
-        if target.startswith(f"{name}-") and len(target) > len(name) + 1:
-            return name, target[len(name) + 1 :]
-    missing = "no data set follows it" if target in names else "it begins with no known search"
-    raise UsageError(
-        f"{target}: {missing}. Known searches: {', '.join(sorted(names))}.",
-        hint="Name both, such as: recsearch search als demo",
-    )
-
-
-def run_name(algorithm: str, dataset: str, variant: Sequence[str] = ()) -> str:
-    """Folder name of a run: ``als-ml1m``, ``als-csv-ratings``, ``als-ml1m-ndcg10-seed7``.
-
-    Options that make it another search than the file's own are part of the name, so that variants
-    lie side by side.
-    """
-    kind, _, rest = dataset.partition(":")
-    words = [Path(algorithm).stem, kind, Path(rest).stem if rest else ""]
-    words += [re.sub(r"[^a-z0-9-]", "", value.lower()) for value in variant]
-    return "-".join(word for word in words if word)
-
-
-def _again(*without: str) -> str:
+def again(*without: str) -> str:
     """The command that resumes: this one, except that a second --fresh would start over."""
     words = [word for word in sys.argv[1:] if word not in (without or ("--fresh",))]
     return shlex.join([program(), *words])

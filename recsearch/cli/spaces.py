@@ -25,6 +25,10 @@ set_option = click.option(
 )
 
 
+ROW = ("title", "model", "metric", "direction", "data", "method", "trials", "parameters")
+"""What a row of the list says of a file that can be read."""
+
+
 @click.group()
 def spaces() -> None:
     """List, show and check search files."""
@@ -33,14 +37,28 @@ def spaces() -> None:
 @spaces.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the searches that can be named: those of ./searches, then the project's."""
+    """List the searches that can be named: those of ./searches, then the project's.
+
+    Data says what a search needs: ratings, where its objective compares predicted ones with those
+    given, or any interactions.
+    """
     from recsearch.spec import available_searches
 
     rows = [_row(name, path) for name, path in available_searches().items()]
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "title", "metric", "method", "trials", "parameters", "file")
+    columns = (
+        "name",
+        "title",
+        "metric",
+        "direction",
+        "data",
+        "method",
+        "trials",
+        "parameters",
+        "file",
+    )
     print_table(columns, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["error"]:
@@ -122,18 +140,27 @@ def _load(search: str, settings: Iterable[str]) -> SearchSpec:
     return load_search(search, overrides=dict(parse_override(text) for text in settings))
 
 
+def data_kind(spec: SearchSpec) -> str:
+    """What a search needs of its data: ratings, if its objective compares them, or any pairs."""
+    from recsearch.evaluation import parse
+
+    return "ratings" if parse(spec.search.metric).kind == "rating" else "any"
+
+
 def _row(name: str, path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "file": str(path), "error": None}
     try:
         spec = _load(str(path), ())
     except SpecError as err:
-        empty = dict.fromkeys(("title", "model", "metric", "method", "trials", "parameters"))
+        empty = dict.fromkeys(ROW)
         return {**row, **empty, "error": err.message}
     return {
         **row,
         "title": spec.title,
         "model": spec.model.class_,
         "metric": spec.search.metric,
+        "direction": spec.direction,
+        "data": data_kind(spec),
         "method": spec.search.method,
         "trials": spec.search.trials,
         "parameters": len(spec.space),

@@ -10,6 +10,7 @@ from recsearch.cli.options import program
 from recsearch.folds import std_metrics
 from recsearch.record import Record
 from recsearch.request import Request
+from recsearch.summary import gain
 from recsearch.tuning.driver import Outcome
 
 
@@ -51,18 +52,6 @@ def result_lines(record: Record) -> Iterator[str]:
     baseline = gain(record)
     if baseline:
         yield f"gain       {baseline[1]:+.5f} against {baseline[0]} {baseline[2]:.5f}"
-
-
-def gain(record: Record) -> tuple[str, float, float] | None:
-    """Baseline, gain over it (positive is better) and its value; None where there is none."""
-    best = record.best()
-    metric = record.objective
-    for name, label in (("bias", "tuned bias"), ("popular", "popularity")):
-        value = record.baselines.get(name, {}).get("metrics", {}).get(metric.name)
-        if best is not None and value is not None and (name == "bias") == (metric.kind == "rating"):
-            difference = best[1].value(metric.name) - value
-            return label, -difference if metric.direction == "min" else difference, value
-    return None
 
 
 def _next(outcome: Outcome, request: Request) -> str:

@@ -78,7 +78,7 @@ class Origin:
 
 
 def parse_section(section: type[AnySection], table: Any, prefix: str, origin: Origin) -> AnySection:
-    """Read one table.
+    """Read one table; ``prefix`` is empty for a whole file.
 
     Raises:
         SpecError: for its first wrong key.
@@ -88,7 +88,7 @@ def parse_section(section: type[AnySection], table: Any, prefix: str, origin: Or
     known = keys_of(section)
     for key in table:
         if key not in known:
-            raise origin.unknown(f"{prefix}.{key}", known)
+            raise origin.unknown(f"{prefix}.{key}".lstrip("."), known)
     try:
         return section.model_validate(dict(table))
     except ValidationError as err:
@@ -100,10 +100,10 @@ def _first(
 ) -> SpecError:
     error = errors[0]
     if error["type"] == "missing":
-        return origin.error(f"{prefix}.{error['loc'][-1]}", "is missing", "a value")
+        return origin.error(f"{prefix}.{error['loc'][-1]}".lstrip("."), "is missing", "a value")
     words, in_union = _path(error["loc"], table)
     expected = UNION if in_union and error["type"] != "finite_number" else _expected(error)
-    key = ".".join([prefix, *words])
+    key = ".".join([prefix, *words]).lstrip(".")
     return origin.error(key, f"{quote(error['input'])} does not fit", expected)
 
 

@@ -1,4 +1,4 @@
-"""A quiet local Ray: started for one search, gone with it."""
+"""A quiet local Ray: started for one search or for several, gone with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -60,7 +62,8 @@ class LocalCluster:
 
     def __init__(self, workers: int, data_bytes: int, family: Family):
         self._workers = workers
-        self._data_bytes = data_bytes
+        self._store_bytes = max(OBJECT_STORE_BYTES, 4 * data_bytes)
+        self._lent_bytes = data_bytes
         self._folder = tempfile.TemporaryDirectory(prefix="recsearch-ray-")
         self._family = family
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="ray-start")
@@ -87,8 +90,22 @@ class LocalCluster:
         self._pool.shutdown()
         self._folder.cleanup()
 
+    def lend(self, workers: int, data_bytes: int, family: Family) -> bool:
+        """Serve another search after the one before has ended; False if it needs another Ray.
+
+        Ray keeps what the trials of a search shared for as long as it runs, so room for them ends
+        some time.
+        """
+        alike = workers == self._workers and family.device == self._family.device
+        if not alike or self._lent_bytes + 4 * data_bytes > self._store_bytes:
+            return False
+        self._lent_bytes += data_bytes
+        self._family = family
+        self._prepared = self._pool.submit(self._prepare)
+        return True
+
     def ready(self) -> Path:
-        """Wait until Ray runs; its disposable state folder.
+        """Wait until Ray runs; a disposable state folder for one search.
 
         Raises:
             RecsearchError: it does not start.
@@ -103,7 +120,7 @@ class LocalCluster:
                 f"Ray could not start on this machine: {err}",
                 hint="Free memory or processes, then type the same command to resume.",
             ) from err
-        return Path(self._folder.name)
+        return Path(tempfile.mkdtemp(dir=self._folder.name))
 
     def _prepare(self) -> None:
         """Leave compiled code on disk, which all workers would else compile at once."""
@@ -121,7 +138,47 @@ class LocalCluster:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
-            object_store_memory=max(OBJECT_STORE_BYTES, 4 * self._data_bytes),
+            object_store_memory=self._store_bytes,
         )
         # Tune's import takes a second that is better spent here than after the wait.
         import ray.tune
+
+
+class SharedCluster:
+    """One Ray for the searches of a command, one after the other: it takes seconds to start.
+
+    It starts with the first search that needs it, and anew where a search needs another one or has
+    failed, so that nothing of one search can be in the way of the next.
+    """
+
+    def __init__(self, make: type[LocalCluster] = LocalCluster):
+        self._make = make
+        self._cluster: LocalCluster | None = None
+
+    def __enter__(self) -> SharedCluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop Ray if it runs."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.__exit__(None, None, None)
+
+    @contextmanager
+    def lend(self, workers: int, data_bytes: int, family: Family) -> Iterator[LocalCluster]:
+        """The cluster for one search; arguments as for `LocalCluster`."""
+        if self._cluster is None or not self._cluster.lend(workers, data_bytes, family):
+            self.close()
+            self._cluster = self._make(workers, data_bytes, family).__enter__()
+        try:
+            yield self._cluster
+        except BaseException:
+            self.close()
+            raise
+
+
+Clusters = Callable[[int, int, Family], AbstractContextManager[LocalCluster]]
+"""What gives a search its cluster, from workers, bytes of data and family."""

@@ -27,7 +27,7 @@ from recsearch.space import Params
 from recsearch.spec import check_against_model
 from recsearch.store import Store
 from recsearch.suggest import Suggester, default_params, make_suggester
-from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.cluster import Clusters, LocalCluster
 from recsearch.tuning.session import Session
 from recsearch.tuning.trials import search_terms
 
@@ -51,8 +51,15 @@ class Outcome:
         return 5 if self.erred else 0
 
 
-def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
+def run_search(
+    resolved: Resolved, display: SilentDisplay, clusters: Clusters = LocalCluster
+) -> Outcome:
     """Run or resume a search until all its trials have ended.
+
+    Args:
+        resolved: the search.
+        display: what shows it.
+        clusters: gives it Ray, if any trial is left: its own, or one that several searches share.
 
     Raises:
         UsageError: the search does not fit its model, or no trial its quota. Nothing is written
@@ -70,7 +77,7 @@ def run_search(resolved: Resolved, display: SilentDisplay) -> Outcome:
         cluster, free = None, available_bytes()
         if request.fresh or _may_have_work(paths, resolved):
             size = sum(map(split_bytes, resolved.splits))
-            cluster = stack.enter_context(LocalCluster(workers, size, resolved.family))
+            cluster = stack.enter_context(clusters(workers, size, resolved.family))
         # Imports the model's library, while Ray starts beside it. All that can be wrong with the
         # search is found before anything is written.
         check_against_model(request.spec)

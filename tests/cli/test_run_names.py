@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from recsearch.cli.search import divide, run_name
 from recsearch.errors import UsageError
+from recsearch.settings import run_name
+from recsearch.targets import divide
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.models import resolve
-from recsearch.tuning.cluster import LocalCluster
+from recsearch.tuning.cluster import OBJECT_STORE_BYTES, LocalCluster, SharedCluster
 from recsearch.tuning.trials import MOST_SHARING, trial_resources
 
 
@@ -81,3 +81,72 @@ def test_trials_share_gpus_but_not_too_many(
     cpus: float, gpus: float, expected: dict[str, float]
 ) -> None:
     assert trial_resources({"CPU": cpus, "GPU": gpus}) == expected
+
+
+class Counted(LocalCluster):
+    """A Ray of which only starts and stops are noted."""
+
+    log: list[str]
+
+    def __enter__(self) -> Counted:
+        self.log.append("start")
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._pool.shutdown()
+        self._folder.cleanup()
+        self.log.append("stop")
+
+    def _start(self) -> None:
+        pass
+
+
+@pytest.fixture
+def shared() -> SharedCluster:
+    Counted.log = []
+    return SharedCluster(Counted)
+
+
+def test_searches_share_one_cluster_and_no_folder(shared: SharedCluster) -> None:
+    folders = []
+    with shared:
+        for name in ("popular", "bias", "popular"):
+            with shared.lend(2, 1000, resolve(name)) as cluster:
+                folders.append(cluster.ready())
+        assert Counted.log == ["start"]
+    assert Counted.log == ["start", "stop"]
+    assert len(set(folders)) == 3
+
+
+def test_a_search_that_needs_no_cluster_starts_none(shared: SharedCluster) -> None:
+    with shared:
+        pass
+    assert Counted.log == []
+
+
+@pytest.mark.parametrize("data_bytes", [OBJECT_STORE_BYTES // 4, 2 * OBJECT_STORE_BYTES])
+def test_a_cluster_whose_memory_is_used_up_starts_anew(
+    shared: SharedCluster, data_bytes: int
+) -> None:
+    """Four times the data of the next search must be free beside what was lent before."""
+    starts = []
+    with shared:
+        for _ in range(3):
+            with shared.lend(1, data_bytes, resolve("popular")):
+                starts.append(Counted.log.count("start"))
+    assert starts == [1, 2, 3]
+
+
+def test_a_failed_search_or_another_number_of_workers_leaves_none_behind(
+    shared: SharedCluster,
+) -> None:
+    with shared:
+        with pytest.raises(ZeroDivisionError), shared.lend(1, 0, resolve("popular")):
+            raise ZeroDivisionError
+        assert Counted.log == ["start", "stop"]
+        with shared.lend(1, 0, resolve("popular")):
+            pass
+        with shared.lend(2, 0, resolve("popular")):
+            pass
+    assert Counted.log == ["start", "stop"] * 3

@@ -1,0 +1,195 @@
+"""What a command or a plan says about a search beside its file, and the request it comes to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from recsearch.data import SplitSpec
+from recsearch.evaluation import parse
+from recsearch.request import Request
+from recsearch.spec import SearchSpec, load_search, parse_override
+from recsearch.spec.schema import Section
+
+DEFAULT_SEED = 42
+
+SEARCH_KEYS = (
+    "trials",
+    "max_epochs",
+    "metric",
+    "method",
+    "scheduler",
+    "retention",
+    "quota",
+)
+"""Settings that are keys of ``[search]``."""
+
+
+class Settings(Section):
+    """What may differ from the search file; nothing where it is None."""
+
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Total number of trials, resumed ones included."""
+    max_epochs: Annotated[int, Field(ge=1)] | None = None
+    """Epochs per trial at most."""
+    metric: str | None = None
+    """Objective, such as ``RMSE`` or ``NDCG@10``."""
+    method: Literal["tpe", "random", "grid"] | None = None
+    """Searcher."""
+    scheduler: Literal["asha", "halving", "median", "none"] | None = None
+    """Pruning rule."""
+    set_: list[str] = Field(default=[], alias="set")
+    """Any other key of the search file, each as ``KEY=VALUE``."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Root seed of searcher and initial parameters."""
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of the train and validation split."""
+    folds: Annotated[int, Field(ge=1)] | None = None
+    """Number of parts of the split that the search validates on."""
+    device: Literal["cpu", "cuda"] | None = None
+    """Where models train."""
+    retention: str | None = None
+    """Which epochs stay in the store."""
+    quota: str | None = None
+    """What the run's checkpoints may hold."""
+
+    def overrides(self) -> dict[str, Any]:
+        """Values by dotted key of a search file; settings of their own come before ``set``.
+
+        Raises:
+            UsageError: a ``set`` that is not ``KEY=VALUE``.
+        """
+        named = {key: getattr(self, key) for key in SEARCH_KEYS}
+        return {
+            **dict(parse_override(text) for text in self.set_),
+            **{f"search.{key}": value for key, value in named.items() if value is not None},
+        }
+
+    def split(self) -> SplitSpec:
+        """How ratings are split."""
+        return SplitSpec() if self.split_seed is None else SplitSpec(seed=self.split_seed)
+
+    def variant(self) -> list[str]:
+        """What makes it another search than the file's own, as words of the run's name."""
+        seed = DEFAULT_SEED if self.seed is None else self.seed
+        split = self.split().seed
+        words = (
+            self.metric and parse(self.metric).name,
+            self.method,
+            self.scheduler,
+            self.max_epochs and f"epochs{self.max_epochs}",
+            seed != DEFAULT_SEED and f"seed{seed}",
+            split != SplitSpec().seed and f"split{split}",
+            self.folds not in (None, 1) and f"folds{self.folds}",
+            self.device != "cpu" and self.device,
+        )
+        return [word for word in words if word]
+
+    def over(self, others: Settings) -> Settings:
+        """These settings, and where they say nothing those of ``others``."""
+        both = {**_given(others), **_given(self)}
+        if both.get("set"):
+            both["set"] = [*others.set_, *self.set_]
+        return Settings.model_validate(both)
+
+    def arguments(self) -> Iterator[str]:
+        """The options of ``recsearch search`` that say the same."""
+        for key, value in _given(self).items():
+            for item in value if isinstance(value, list) else [value]:
+                yield from (f"--{key.replace('_', '-')}", str(item))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a search works, and what it does about what it finds there.
+
+    Attributes:
+        store_url: the checkpoint store.
+        run_dir: the run folder; None for `run_root`'s.
+        workers: trials at a time; None for one per core.
+        fresh: whether a run in the folder is moved aside.
+        retry_errors: whether trials that ended in an error are run again.
+    """
+
+    store_url: str
+    run_dir: Path | None = None
+    workers: int | None = None
+    fresh: bool = False
+    retry_errors: bool = False
+
+
+def build_request(
+    search: str, dataset: str, settings: Settings, place: Place, command: str
+) -> Request:
+    """The request of one search on one data set.
+
+    Args:
+        search: name or file of a search.
+        dataset: name of a data set.
+        settings: what differs from the file.
+        place: where it works.
+        command: what the user types to resume it.
+
+    Raises:
+        UsageError: no such search, or a setting that cannot be.
+        SpecError: the search file cannot be used.
+    """
+    return Request(
+        spec=load_settings(search, settings),
+        dataset=dataset,
+        run_root=run_root(search, dataset, settings, place.run_dir),
+        store_url=place.store_url,
+        seed=DEFAULT_SEED if settings.seed is None else settings.seed,
+        workers=place.workers,
+        device=settings.device or "cpu",
+        split=settings.split(),
+        folds=settings.folds or 1,
+        fresh=place.fresh,
+        retry_errors=place.retry_errors,
+        command=command,
+    )
+
+
+def load_settings(search: str, settings: Settings) -> SearchSpec:
+    """The search file with ``settings`` laid over it; errors as for `build_request`."""
+    return load_search(search, overrides=settings.overrides())
+
+
+def whole_grid(search: str, settings: Settings) -> Settings:
+    """The settings with as many trials as a grid search has points; others are left as they are.
+
+    A number of trials for many searches is meant for those that could go on for ever. Errors as
+    for `build_request`.
+    """
+    spec = load_settings(search, settings)
+    if settings.trials is None or spec.search.method != "grid":
+        return settings
+    # One more: the default configuration may be no point of the grid.
+    return settings.model_copy(update={"trials": len(spec.space.grid()) + 1})
+
+
+def run_root(search: str, dataset: str, settings: Settings, run_dir: Path | None = None) -> Path:
+    """The folder of a run: the one asked for, or ``runs/`` and its name."""
+    return run_dir or Path("runs") / run_name(search, dataset, settings.variant())
+
+
+def run_name(search: str, dataset: str, variant: Sequence[str] = ()) -> str:
+    """Folder name of a run: ``als-ml1m``, ``als-csv-ratings``, ``als-ml1m-ndcg10-seed7``.
+
+    Options that make it another search than the file's own are part of the name, so that variants
+    lie side by side.
+    """
+    kind, _, rest = dataset.partition(":")
+    words = [Path(search).stem, kind, Path(rest).stem if rest else ""]
+    words += [re.sub(r"[^a-z0-9-]", "", value.lower()) for value in variant]
+    return "-".join(word for word in words if word)
+
+
+def _given(settings: Settings) -> dict[str, Any]:
+    """The settings that say something, by their key in a plan."""
+    return settings.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
