@@ -135,8 +135,14 @@ def _dataset_size(identity: dict[str, Any]) -> str:
 def _split(identity: dict[str, Any]) -> str:
     split = identity.get("split") or {}
     text = str(split.get("method", "split"))
-    if isinstance(split.get("part"), int) and split.get("folds"):
-        text += f", part {split['part']} of {split['folds']} (numbered from 0)"
+    if split.get("pick") == "last":
+        text += ", last in time"
+    if split.get("isolate"):
+        text += ", parts isolated"
+    # Global time has two parts, whose number it need not say.
+    folds = split.get("folds") or (2 if "cuts" in split else None)
+    if isinstance(split.get("part"), int) and folds:
+        text += f", part {split['part']} of {folds} (numbered from 0)"
     sizes = [(split.get("eval_users"), "validation user"), (split.get("heldout_ratings"),
              "held-out rating"), (split.get("train_ratings"), "training rating")]  # fmt: skip
     words = [plural(value, noun) for value, noun in sizes if isinstance(value, int)]

@@ -7,6 +7,7 @@ the checkpoint.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from recsearch.store import Store
 if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
-    from recsearch.data import Interactions, Split
+    from recsearch.data import Interactions, Ratings, Split
 
 TOLERANCE = 1e-6
 """Largest difference between a recorded metric and the same metric recomputed."""
@@ -145,17 +146,11 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
         DataNotFoundError: the ratings are not at hand.
         VerificationError: the data set or the split has another id than recorded.
     """
-    from recsearch.data import SplitSpec, load_dataset, load_split
+    from recsearch.data import load_split, spec_of_table
 
     recorded = identity["split"]
-    spec = SplitSpec(
-        method=recorded["method"],
-        folds=recorded["folds"],
-        holdout=recorded["holdout"],
-        seed=recorded["seed"],
-    )
     chosen = recorded["part"] if part is None else part
-    split = load_split(load_dataset(identity["dataset"]["name"]), spec, chosen)
+    split = load_split(ratings_of(identity), spec_of_table(recorded), chosen)
     checks = [("data set", identity["dataset"]["dataset_id"], split.dataset_id)]
     if chosen == recorded["part"]:
         checks.append(("split", recorded["split_id"], split.split_id))
@@ -166,6 +161,23 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
                 hint=f"See what is at hand: recsearch data show {identity['dataset']['name']}",
             )
     return split
+
+
+def ratings_of(identity: Mapping[str, Any]) -> Ratings:
+    """The ratings that a run or a best-config.json names, read and prepared as it says.
+
+    Raises:
+        DataNotFoundError: they are not at hand.
+        DataError: they cannot be used.
+    """
+    from recsearch.data import load_dataset, parse_steps, reading_of_table
+
+    recorded = identity["dataset"]
+    return load_dataset(
+        recorded["name"],
+        reading=reading_of_table(recorded.get("reading", {})),
+        steps=parse_steps(recorded.get("prepare", ())),
+    )
 
 
 def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialView, EpochRow]:

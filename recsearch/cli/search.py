@@ -10,6 +10,12 @@ from pathlib import Path
 
 import click
 
+from recsearch.cli.data_options import (
+    data_overrides,
+    reading_options,
+    split_option,
+    variant_words,
+)
 from recsearch.cli.options import program, store_option
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.pruning import SCHEDULERS
@@ -44,10 +50,10 @@ DEFAULT_SEED = 42
 @click.option(
     "--split-seed",
     type=click.IntRange(0),
-    default=20260701,
-    show_default=True,
-    help="Seed of the train and validation split.",
+    help="Seed of the split.  [default: 20260701]",
 )
+@reading_options
+@split_option
 @click.option("--workers", type=click.IntRange(1), help="Trials at a time.  [default: cores]")
 @click.option(
     "--device",
@@ -87,7 +93,10 @@ def search(
     scheduler: str | None,
     settings: tuple[str, ...],
     seed: int,
-    split_seed: int,
+    split_seed: int | None,
+    reading: tuple[str, ...],
+    steps: tuple[str, ...],
+    split: tuple[str, ...],
     workers: int | None,
     device: str,
     run_dir: Path | None,
@@ -104,8 +113,8 @@ def search(
     """Search ALGORITHM's space on DATASET; the same command again resumes.
 
     ALGORITHM is a name from searches/ (see: recsearch spaces list) or a TOML file. DATASET is a
-    name (see: recsearch data list), demo, csv:PATH or parquet:PATH. One word such as als-ml1m,
-    as in make search-als-ml1m, stands for both.
+    name (see: recsearch data list), demo, csv:PATH, parquet:PATH and so on. One word such as
+    als-ml1m, as in make search-als-ml1m, stands for both.
     """
     from recsearch.data import SplitSpec
     from recsearch.display import make_display
@@ -122,11 +131,13 @@ def search(
         "search.scheduler": scheduler,
         "search.retention": retention,
         "search.quota": quota,
+        "data.split.seed": split_seed,
     }
     if as_json and not dry_run:
         raise UsageError("--json prints a forecast: it goes with --dry-run.")
     overrides = dict(parse_override(text) for text in settings)
     overrides |= {key: value for key, value in named.items() if value is not None}
+    overrides |= data_overrides(reading, steps, split)
     if dataset is None:
         algorithm, dataset = divide(algorithm)
     spec = load_search(algorithm, overrides=overrides)
@@ -138,7 +149,8 @@ def search(
             scheduler,
             max_epochs and f"epochs{max_epochs}",
             seed != DEFAULT_SEED and f"seed{seed}",
-            split_seed != SplitSpec().seed and f"split{split_seed}",
+            split_seed not in (None, SplitSpec.seed) and f"split{split_seed}",
+            *variant_words(steps, split),
             device != "cpu" and device,
         )
         if value
@@ -151,7 +163,6 @@ def search(
         seed=seed,
         workers=workers,
         device=device,
-        split=SplitSpec(seed=split_seed),
         fresh=fresh,
         retry_errors=retry_errors,
         command=_again(),
