@@ -186,6 +186,10 @@ class Family(ABC):
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Bytes of the parameters of one epoch (without vocabulary), for estimates of disk use."""
 
+    def shared_bytes(self, config: Mapping[str, Any], split: Split) -> int:
+        """Bytes of what the checkpoints of all trials share, at most; a store has them once."""
+        return 0
+
     def prepare(self) -> None:  # noqa: B027 - most families need nothing
         """Compile or load once what models of this family need; nothing by default.
 

@@ -96,7 +96,7 @@ def read_document(
         raise origin.error("title", f"{quote(title)} is no title", "a string")
     return SearchSpec(
         title=title,
-        model=parse_section(ModelSection, document["model"], "model", origin),
+        model=_read_model(document["model"], origin),
         search=_read_search(document["search"], origin),
         space=_read_space(document.get("space", {}), origin),
         source=origin.file,
@@ -129,6 +129,14 @@ def flatten(tables: Mapping[str, Any], origin: Origin, prefix: str = "") -> dict
         else:
             flat |= flatten(table, origin, f"{name}.")
     return flat
+
+
+def _read_model(table: Any, origin: Origin) -> ModelSection:
+    from recsearch.models import variant_of
+
+    section = parse_section(ModelSection, table, "model", origin)
+    name = variant_of(section.class_, section.config)
+    return section if name == section.class_ else section.model_copy(update={"class_": name})
 
 
 def _read_search(table: Any, origin: Origin) -> SearchSection:
