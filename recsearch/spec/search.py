@@ -106,7 +106,7 @@ def read_document(
         raise origin.error("title", f"{quote(title)} is no title", "a string")
     return SearchSpec(
         title=title,
-        model=parse_section(ModelSection, document["model"], "model", origin),
+        model=_read_model(document["model"], origin),
         search=_read_search(document["search"], origin),
         space=_read_space(document.get("space", {}), origin),
         source=origin.file,
@@ -161,6 +161,14 @@ def read_data(table: Any, origin: Origin) -> DataSection:
         except UsageError as err:
             raise SpecError(f"{origin.of(key)}: {key}: {err.message}", hint=err.hint) from None
     return section
+
+
+def _read_model(table: Any, origin: Origin) -> ModelSection:
+    from recsearch.models import variant_of
+
+    section = parse_section(ModelSection, table, "model", origin)
+    name = variant_of(section.class_, section.config)
+    return section if name == section.class_ else section.model_copy(update={"class_": name})
 
 
 def _read_search(table: Any, origin: Origin) -> SearchSection:
