@@ -66,11 +66,13 @@ def fold_cells(run: RunView, row: EpochRow | None, metrics: list[str]) -> list[A
 def split_words(identity: dict[str, Any]) -> str:
     """Which parts of the split the search validates on."""
     split, folds = identity.get("split") or {}, folds_of(identity)
-    if not isinstance(split.get("part"), int) or not split.get("folds"):
+    # A split in time has two parts, whose number it need not say.
+    parts = split.get("folds") or (2 if "cuts" in split else None)
+    if not isinstance(split.get("part"), int) or not parts:
         return ""
     if folds == 1:
-        return f", part {split['part']} of {split['folds']} (numbered from 0)"
+        return f", part {split['part']} of {parts} (numbered from 0)"
     return (
-        f", mean over parts 0 to {folds - 1} of {split['folds']} (numbered from 0; the figures "
+        f", mean over parts 0 to {folds - 1} of {parts} (numbered from 0; the figures "
         "that follow are of part 0)"
     )

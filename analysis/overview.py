@@ -142,6 +142,10 @@ def _dataset_size(identity: dict[str, Any]) -> str:
 def _split(identity: dict[str, Any]) -> str:
     split = identity.get("split") or {}
     text = str(split.get("method", "split"))
+    if split.get("pick") == "last":
+        text += ", last in time"
+    if split.get("isolate"):
+        text += ", parts isolated"
     text += split_words(identity)
     sizes = [(split.get("eval_users"), "validation user"), (split.get("heldout_ratings"),
              "held-out rating"), (split.get("train_ratings"), "training rating")]  # fmt: skip

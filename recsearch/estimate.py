@@ -103,6 +103,7 @@ def estimate(resolved: Resolved) -> Estimate | None:
     retention = parse_retention(search.retention, parse(search.metric).direction)
     arrays = (split.user_ids, split.item_ids, split.titles)
     shared = sum(array.nbytes for array in arrays if array is not None)
+    shared += family.shared_bytes(family.complete(spec.model.config), split)
     return Estimate(
         trials=count,
         epochs=folds * _kept(retention, count, epochs, search.lag),

@@ -23,7 +23,7 @@ from recsearch.store import Store
 if TYPE_CHECKING:
     from lenskit.pipeline import Pipeline
 
-    from recsearch.data import Interactions, Split, SplitSpec
+    from recsearch.data import Interactions, Ratings, Split, SplitSpec
 
 TOLERANCE = 1e-6
 """Largest difference between a recorded metric and the same metric recomputed."""
@@ -162,11 +162,11 @@ def split_of(identity: Mapping[str, Any], part: int | None = None) -> Split:
         DataNotFoundError: the ratings are not at hand.
         VerificationError: the data set or the split has another id than recorded.
     """
-    from recsearch.data import load_dataset, load_split
+    from recsearch.data import load_split
 
     recorded = identity["split"]
     chosen = recorded["part"] if part is None else part
-    split = load_split(load_dataset(identity["dataset"]["name"]), split_spec(identity), chosen)
+    split = load_split(ratings_of(identity), split_spec(identity), chosen)
     checks = [("data set", identity["dataset"]["dataset_id"], split.dataset_id)]
     if chosen == recorded["part"]:
         checks.append(("split", recorded["split_id"], split.split_id))
@@ -199,14 +199,25 @@ def fold_split(identity: Mapping[str, Any], fold: int) -> Split:
 
 def split_spec(identity: Mapping[str, Any]) -> SplitSpec:
     """How the data of a run are split."""
-    from recsearch.data import SplitSpec
+    from recsearch.data import spec_of_table
 
-    recorded = identity["split"]
-    return SplitSpec(
-        method=recorded["method"],
-        folds=recorded["folds"],
-        holdout=recorded["holdout"],
-        seed=recorded["seed"],
+    return spec_of_table(identity["split"])
+
+
+def ratings_of(identity: Mapping[str, Any]) -> Ratings:
+    """The ratings that a run or a best-config.json names, read and prepared as it says.
+
+    Raises:
+        DataNotFoundError: they are not at hand.
+        DataError: they cannot be used.
+    """
+    from recsearch.data import load_dataset, parse_steps, reading_of_table
+
+    recorded = identity["dataset"]
+    return load_dataset(
+        recorded["name"],
+        reading=reading_of_table(recorded.get("reading", {})),
+        steps=parse_steps(recorded.get("prepare", ())),
     )
 
 

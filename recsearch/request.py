@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from recsearch import __version__
-from recsearch.data import Split, SplitSpec, load_dataset, load_split
+from recsearch.data import Split, SplitSpec, load_dataset, load_split, spec_of_table, table_of
 from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
 from recsearch.files import store_for_run, store_from_run
@@ -24,7 +24,11 @@ LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; ``folds`` is the number of parts of the split to validate on."""
+    """What the user asked for.
+
+    ``folds`` is the number of parts of the split to validate on. The split is that of the search
+    file unless another one is given.
+    """
 
     spec: SearchSpec
     dataset: str
@@ -38,6 +42,10 @@ class Request:
     fresh: bool = False
     retry_errors: bool = False
     command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split == SplitSpec():
+            object.__setattr__(self, "split", self.spec.data.split.spec())
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ def resolve_request(request: Request) -> Resolved:
         )
     spec = request.spec
     family = resolve(spec.model.class_).on(request.device)
-    ratings = load_dataset(request.dataset)
+    data = spec.data
+    ratings = load_dataset(request.dataset, reading=data.reading(), steps=data.steps())
     split, *others = (load_split(ratings, request.split, part) for part in range(request.folds))
     metrics = measured(family, spec)
     identity = _identity(request, family, split, metrics)
@@ -113,7 +122,7 @@ def request_of_run(
         retry_errors: whether trials that ended in an error are run again.
         command: what resumes this command.
     """
-    recorded, search = identity["split"], dict(identity["search"])
+    search = dict(identity["search"])
     if quota is not None:
         search["search"] = {**search["search"], "quota": quota}
     return Request(
@@ -124,7 +133,7 @@ def request_of_run(
         seed=identity["seed"],
         workers=workers,
         device=identity.get("device", "cpu"),
-        split=SplitSpec(**{item.name: recorded[item.name] for item in fields(SplitSpec)}),
+        split=spec_of_table(identity["split"]),
         folds=folds_of(identity),
         retry_errors=retry_errors,
         command=command,
@@ -145,6 +154,7 @@ def _identity(
     if resolved["search"]["cheapest_of"] == 1:
         # Only where it is another: runs that cost plays no part in have none recorded.
         del resolved["search"]["cheapest_of"]
+    reading, steps = request.spec.data.reading().table(), request.spec.data.steps()
     return {
         "format": FORMAT,
         "name": request.run_root.resolve().name,
@@ -155,7 +165,10 @@ def _identity(
             "dataset_id": split.dataset_id,
             "users": split.n_users,
             "items": split.n_items,
-            "ratings": len(split.train.items) + len(split.heldout.items),
+            "ratings": split.n_ratings,
+            # Only where there are any: most data sets are taken as they are.
+            **({"reading": reading} if reading else {}),
+            **({"prepare": [table_of(step) for step in steps]} if steps else {}),
         },
         "split": {
             "split_id": split.split_id,
@@ -164,6 +177,7 @@ def _identity(
             "eval_users": len(split.eval_users),
             "heldout_ratings": len(split.heldout.items),
             "train_ratings": len(split.train.items),
+            **({"left_out_ratings": split.left_out} if split.left_out else {}),
         },
         "seed": request.seed,
         # Only where it is another: runs on the CPU have none recorded.

@@ -36,6 +36,7 @@ IDENTITY_FIELDS = (
     "search.search",
     "search.space",
     "dataset.dataset_id",
+    "dataset.prepare",
     "split.split_id",
     "validation",
     "seed",

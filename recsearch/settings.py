@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from recsearch.data import SplitSpec
+from recsearch.data_words import data_overrides, variant_words
 from recsearch.evaluation import parse
 from recsearch.request import Request
 from recsearch.spec import SearchSpec, load_search, parse_override, search_name
@@ -48,7 +49,13 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0)] | None = None
     """Root seed of searcher and initial parameters."""
     split_seed: Annotated[int, Field(ge=0)] | None = None
-    """Seed of the train and validation split."""
+    """Seed of the split."""
+    read: list[str] = Field(default=[])
+    """How a file is read, each as ``KEY=VALUE``."""
+    prepare: list[str] = Field(default=[])
+    """Steps that prepare the ratings, each as ``STEP=VALUE``; they replace those of the file."""
+    split: list[str] = Field(default=[])
+    """How ratings are split: a method, or ``KEY=VALUE``."""
     folds: Annotated[int, Field(ge=1)] | None = None
     """Number of parts of the split that the search validates on."""
     device: Literal["cpu", "cuda"] | None = None
@@ -64,27 +71,25 @@ class Settings(Section):
         Raises:
             UsageError: a ``set`` that is not ``KEY=VALUE``.
         """
-        named = {key: getattr(self, key) for key in SEARCH_KEYS}
+        named = {f"search.{key}": getattr(self, key) for key in SEARCH_KEYS}
+        named["data.split.seed"] = self.split_seed
         return {
             **dict(parse_override(text) for text in self.set_),
-            **{f"search.{key}": value for key, value in named.items() if value is not None},
+            **{key: value for key, value in named.items() if value is not None},
+            **data_overrides(self.read, self.prepare, self.split),
         }
-
-    def split(self) -> SplitSpec:
-        """How ratings are split."""
-        return SplitSpec() if self.split_seed is None else SplitSpec(seed=self.split_seed)
 
     def variant(self) -> list[str]:
         """What makes it another search than the file's own, as words of the run's name."""
         seed = DEFAULT_SEED if self.seed is None else self.seed
-        split = self.split().seed
         words = (
             self.metric and parse(self.metric).name,
             self.method,
             self.scheduler,
             self.max_epochs and f"epochs{self.max_epochs}",
             seed != DEFAULT_SEED and f"seed{seed}",
-            split != SplitSpec().seed and f"split{split}",
+            self.split_seed not in (None, SplitSpec.seed) and f"split{self.split_seed}",
+            *variant_words(self.prepare, self.split),
             self.folds not in (None, 1) and f"folds{self.folds}",
             self.device != "cpu" and self.device,
         )
@@ -147,7 +152,6 @@ def build_request(
         seed=DEFAULT_SEED if settings.seed is None else settings.seed,
         workers=place.workers,
         device=settings.device or "cpu",
-        split=settings.split(),
         folds=settings.folds or 1,
         fresh=place.fresh,
         retry_errors=place.retry_errors,

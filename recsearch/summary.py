@@ -137,7 +137,7 @@ def gain(record: Record) -> tuple[str, float, float] | None:
 
 def fold_metrics(row: EpochRow) -> tuple[dict[str, float], ...]:
     """Metrics of an epoch in each fold, where a search has several."""
-    return tuple(measured(metrics) for metrics in getattr(row, "folds", None) or ())
+    return tuple(measured(metrics) for metrics in row.folds or ())
 
 
 def measured(metrics: Mapping[str, float | None]) -> dict[str, float]:

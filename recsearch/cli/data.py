@@ -1,24 +1,27 @@
-"""``recsearch data``: which data sets there are, what is in them, and fetching them."""
+"""``recsearch data``: which data sets there are, what is in them, their splits, fetching them."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsearch.cli.data_options import data_section, reading_options, split_option
 from recsearch.cli.options import json_option
 from recsearch.cli.output import print_json, print_table
 from recsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from recsearch.data import Ratings
+    from recsearch.data import Ratings, SplitSpec
     from recsearch.data.catalogue import Entry
 
 
 @click.group()
 def data() -> None:
-    """List, show and fetch data sets."""
+    """List, show, split and fetch data sets."""
 
 
 @data.command("list")
@@ -26,7 +29,8 @@ def data() -> None:
 def list_(as_json: bool) -> None:
     """List the data sets known by name and where each was found.
 
-    Your own files need no entry: csv:PATH or parquet:PATH.
+    Your own files need no entry: csv:PATH or parquet:PATH, and amazon:PATH or steam:PATH for files
+    of those publishers.
     """
     from recsearch.data import DATASETS
 
@@ -35,24 +39,85 @@ def list_(as_json: bool) -> None:
         print_json(rows)
         return
     shown = [
-        (row["name"], row["title"], _official(row), row["path"] or row["state"]) for row in rows
+        (
+            row["name"],
+            row["title"],
+            *("" if row[key] is None else f"{row[key]:,}" for key in ("users", "items", "ratings")),
+            _official(row),
+            row["path"] or row["state"],
+        )
+        for row in rows
     ]
-    print_table(("name", "title", "official", "found"), shown)
+    print_table(("name", "title", "users", "items", "ratings", "official", "found"), shown)
 
 
 @data.command()
 @click.argument("name")
+@reading_options
+@split_option
 @json_option
-def show(name: str, as_json: bool) -> None:
-    """Show what is in a data set: NAME, demo[:SIZE], csv:PATH or parquet:PATH."""
-    from recsearch.data import load_dataset
-
-    facts = _facts(load_dataset(name, allow_download=False))
+def show(
+    name: str,
+    read: tuple[str, ...],
+    prepare: tuple[str, ...],
+    split: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what is in a data set: NAME, demo[:SIZE], csv:PATH, parquet:PATH, and so on."""
+    ratings, spec = _asked(name, read, prepare, split)
+    facts = _facts(ratings, spec)
     if as_json:
         print_json(facts)
         return
     for line in _lines(facts):
         click.echo(line)
+
+
+@data.command("split")
+@click.argument("name")
+@reading_options
+@split_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the ratings of every part there, as Parquet, with their digests.",
+)
+@json_option
+def split_(
+    name: str,
+    read: tuple[str, ...],
+    prepare: tuple[str, ...],
+    split: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Split a data set as a search would, and count what every part holds.
+
+    A search validates on part 0 (with --folds K on parts 0 to K-1); the others are for testing.
+    """
+    from recsearch.data.parts import each_part, measure_part, write_facts, write_part
+
+    ratings, spec = _asked(name, read, prepare, split)
+    parts, notes = [], list(ratings.source.notes)
+    for each in each_part(ratings, spec):
+        files = {} if out is None else {"files": write_part(each, out)}
+        parts.append(measure_part(each) | files)
+        notes += [note for note in each.source.notes if note not in notes]
+    facts = {
+        "name": ratings.source.name,
+        "title": ratings.source.title,
+        "dataset_id": ratings.dataset_id,
+        **spec.table(),
+        "parts": parts,
+        "notes": notes,
+    }
+    if out is not None:
+        write_facts(facts, out)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_split(facts, spec, out)
+    return 1 if any(part["overlap"] for part in parts) else 0
 
 
 @data.command()
@@ -80,6 +145,42 @@ def fetch(name: str, as_json: bool) -> None:
         click.echo(f"note: {note}")
 
 
+def _asked(
+    name: str, reading: Sequence[str], steps: Sequence[str], split: Sequence[str]
+) -> tuple[Ratings, SplitSpec]:
+    """The ratings that the options make of a data set, and how they are to be split."""
+    from recsearch.data import load_dataset
+
+    section = data_section(reading, steps, split)
+    ratings = load_dataset(
+        name, allow_download=False, reading=section.reading(), steps=section.steps()
+    )
+    return ratings, section.split.spec()
+
+
+def _print_split(facts: dict[str, Any], spec: SplitSpec, out: Path | None) -> None:
+    from recsearch.identity import short
+
+    click.echo(f"{facts['title']} · {spec} · data set {short(facts['dataset_id'])}")
+    keys = ("eval_users", "heldout_ratings", "train_ratings", "left_out_ratings", "new_items")
+    rows = [
+        (
+            str(part["part"]),
+            part["role"],
+            *(f"{part[key]:,}" for key in keys),
+            str(part["overlap"]),
+            short(part["split_id"]),
+        )
+        for part in facts["parts"]
+    ]
+    head = ("part", "for", "users", "held out", "training", "left out", "new items", "overlap")
+    print_table((*head, "split id"), rows)
+    for note in facts["notes"]:
+        click.echo(f"note: {note}")
+    if out is not None:
+        click.echo(f"written to {out} with split.json")
+
+
 def _list_row(entry: Entry) -> dict[str, Any]:
     from recsearch.data.fetch import locate
 
@@ -91,6 +192,9 @@ def _list_row(entry: Entry) -> dict[str, Any]:
         "sha256": None,
         "official": None,
         "generated": entry.archive is None,
+        "users": entry.shape.users,
+        "items": entry.shape.items,
+        "ratings": entry.shape.ratings,
         "url": None if entry.archive is None else entry.archive.url,
     }
     if entry.archive is None:
@@ -106,7 +210,7 @@ def _list_row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _facts(ratings: Ratings) -> dict[str, Any]:
+def _facts(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
     import numpy as np
 
     stars, counts = np.unique(ratings.values, return_counts=True)
@@ -122,33 +226,20 @@ def _facts(ratings: Ratings) -> dict[str, Any]:
         "histogram": {f"{star:g}": int(count) for star, count in zip(stars, counts, strict=True)},
         "first": None if times is None else str(times.min().astype("datetime64[s]")),
         "last": None if times is None else str(times.max().astype("datetime64[s]")),
-        "splits": _splits(ratings),
+        "splits": _splits(ratings, spec),
     }
 
 
-def _splits(ratings: Ratings) -> dict[str, Any]:
-    """The default split: its parameters and the id of each part, or why there is none."""
-    from recsearch.data import SplitSpec, load_split
+def _splits(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
+    """A split: its parameters and the counts and id of each part, or why there is none."""
+    from recsearch.data.parts import each_part, measure_part
 
-    spec = SplitSpec()
-    facts: dict[str, Any] = dataclasses.asdict(spec)
+    facts = spec.table() | {"text": str(spec)}
     try:
-        parts = [load_split(ratings, spec, part) for part in range(spec.folds)]
+        parts = [measure_part(split) for split in each_part(ratings, spec)]
     except DataError as error:
         return facts | {"parts": [], "problem": error.message}
-    return facts | {
-        "parts": [
-            {
-                "part": split.part,
-                "split_id": split.split_id,
-                "eval_users": len(split.eval_users),
-                "heldout_ratings": len(split.heldout.items),
-                "train_ratings": len(split.train.items),
-            }
-            for split in parts
-        ],
-        "problem": None,
-    }
+    return facts | {"parts": parts, "problem": None}
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -173,10 +264,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     splits = facts["splits"]
     if splits["problem"] is not None:
         return [*lines, f"{'split':<12} none: {splits['problem']}"]
-    lines.append(
-        f"{'split':<12} {splits['method']}, {splits['folds']} parts, {splits['holdout']} ratings "
-        f"held out per user, seed {splits['seed']}"
-    )
+    lines.append(f"{'split':<12} {splits['text']}")
     lines += [
         f"{'':<12} part {part['part']}: {short(part['split_id'])}, {part['eval_users']:,} users, "
         f"{part['train_ratings']:,} training ratings"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from recsearch.cli.data_options import reading_options, split_option
 from recsearch.cli.options import store_option
 from recsearch.pruning import SCHEDULERS
 
@@ -56,8 +57,10 @@ SETTINGS = (
     click.option(
         "--split-seed",
         type=click.IntRange(0),
-        help="Seed of the train and validation split.  [default: 20260701]",
+        help="Seed of the split.  [default: 20260701]",
     ),
+    reading_options,
+    split_option,
     click.option(
         "--folds",
         type=click.IntRange(1),
@@ -154,7 +157,8 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 
     names = {field.alias or name for name, field in Settings.model_fields.items()}
     found = {name: value for name, value in values.items() if name in names}
-    return Settings.model_validate({**found, "set": list(found["set"])})
+    lists = {name: list(value) for name, value in found.items() if isinstance(value, tuple)}
+    return Settings.model_validate({**found, **lists})
 
 
 def place_of(values: Mapping[str, Any]) -> Place:

@@ -46,7 +46,7 @@ def check_archive(path: Path, archive: Archive) -> tuple[str, ...]:
     for member in archive.members:
         if member not in names:
             raise _refused(path, f"{member} is not in it; it holds {_some(names)}")
-    if names[0] != f"{archive.folder}/":
+    if archive.folder and names[0] != f"{archive.folder}/":
         raise _refused(path, f"it begins with {names[0]}, expected the folder {archive.folder}/")
     return names
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsearch.data.duplicates import settle
 from recsearch.data.types import Ratings, Source
 from recsearch.data.validate import Where, check_pairs, check_values
 from recsearch.errors import DataError
@@ -36,7 +37,12 @@ class Columns:
 
 
 def assemble(
-    source: Source, columns: Columns, *, limits: tuple[float, float] | None, where: Where
+    source: Source,
+    columns: Columns,
+    *,
+    limits: tuple[float, float] | None,
+    where: Where,
+    duplicates: str = "error",
 ) -> Ratings:
     """Number users and items, check every row, sort, and work out the identity.
 
@@ -45,23 +51,28 @@ def assemble(
         columns: The rows, in the order of the file.
         limits: Lowest and highest rating allowed, or None.
         where: Names a row of the file in errors.
+        duplicates: What becomes of a pair that occurs twice, see `recsearch.data.reading`.
 
     Raises:
-        DataError: no ratings, a bad rating, or a pair that occurs twice.
+        DataError: no ratings, a bad rating, or, with ``error``, a pair that occurs twice.
     """
     check_values(source.origin, columns.values, limits, where)
     user_ids, users = np.unique(columns.users, return_inverse=True)
     item_ids, titles = _vocabulary(source, columns)
     items = np.searchsorted(item_ids, columns.items)
     keys = users * np.int64(len(item_ids)) + items
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    check_pairs(
-        order,
-        keys[1:] == keys[:-1],
-        lambda row: f"user {columns.users[row]}, item {columns.items[row]}",
-        where,
-    )
+    if duplicates == "error":
+        order = np.argsort(keys, kind="stable")
+        values = columns.values[order]
+        keys = keys[order]
+        check_pairs(
+            order,
+            keys[1:] == keys[:-1],
+            lambda row: f"user {columns.users[row]}, item {columns.items[row]}",
+            where,
+        )
+    else:
+        order, values = settle(duplicates, keys, columns.values, columns.times)
     return identified(
         source,
         user_ids,
@@ -69,7 +80,7 @@ def assemble(
         titles,
         users[order].astype(np.int32),
         items[order].astype(np.int32),
-        columns.values[order].astype(np.float32),
+        values.astype(np.float32),
         None if columns.times is None else columns.times[order].astype(np.int64),
     )
 

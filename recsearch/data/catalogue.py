@@ -9,7 +9,9 @@ from recsearch.data.splits import SplitSpec
 from recsearch.errors import UsageError
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
-FILE_KINDS = ("csv", "parquet")
+HETREC = "https://files.grouplens.org/datasets/hetrec2011/"
+FILE_KINDS = ("csv", "parquet", "amazon", "steam")
+"""What a file of the user's may be, as written before its path and a colon."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Archive:
-    """A published zip file of the MovieLens family.
+    """A published zip file.
 
     Attributes:
         file: Its file name.
-        folder: The one folder inside it.
+        folder: The one folder inside it; empty where the members lie at its top.
         url: Where it is published.
         sha256: The official digest, or None where none is known.
         ratings: Member with the ratings.
         movies: Member with item ids and titles.
-        encoding: Of the movies member.
+        encoding: Of the member with titles.
     """
 
     file: str
@@ -47,7 +49,11 @@ class Archive:
     @property
     def members(self) -> tuple[str, str]:
         """The members that are read, by their full names inside the archive."""
-        return f"{self.folder}/{self.ratings}", f"{self.folder}/{self.movies}"
+        return self.inside(self.ratings), self.inside(self.movies)
+
+    def inside(self, member: str) -> str:
+        """The full name of a member inside the archive."""
+        return f"{self.folder}/{member}" if self.folder else member
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Entry:
         archive: Where it is published; None for generated ratings.
         limits: Lowest and highest rating of its scale.
         split: How it is split unless a command says otherwise.
+        reader: Format of the archive: ``movielens`` or ``lastfm``.
+        notes: What a reader of results must know of it.
     """
 
     name: str
@@ -66,6 +74,8 @@ class Entry:
     shape: Shape = Shape()
     limits: tuple[float, float] = (0.5, 5.0)
     split: SplitSpec = field(default_factory=SplitSpec)
+    reader: str = "movielens"
+    notes: tuple[str, ...] = ()
 
 
 def _old(
@@ -141,6 +151,23 @@ _ENTRIES = (
         ),
         Shape(users=610, ratings=100_836, items=9742, rated_items=9724),
     ),
+    Entry(
+        "lastfm",
+        "Last.fm 2K (HetRec 2011)",
+        Archive(
+            "hetrec2011-lastfm-2k.zip",
+            "",
+            f"{HETREC}hetrec2011-lastfm-2k.zip",
+            None,
+            "user_artists.dat",
+            "artists.dat",
+            "utf-8",
+        ),
+        Shape(users=1892, ratings=92_834, items=17_632, rated_items=17_632),
+        (1.0, 1e9),  # counts; the highest published is 352,698
+        reader="lastfm",
+        notes=("values are listening counts, not ratings",),
+    ),
     Entry("demo", "generated ratings (demo)", None, limits=(1.0, 5.0)),
 )
 
@@ -160,10 +187,10 @@ def find_entry(name: str) -> Entry:
         return DATASETS[known]
     near = difflib.get_close_matches(_plain(name), spellings, n=3, cutoff=0.4)
     names = [spellings[word] for word in near] or list(DATASETS)
-    also = "demo:SIZE, csv:PATH and parquet:PATH"
+    own = ", ".join(f"{kind}:PATH" for kind in FILE_KINDS)
     raise UsageError(
         f"there is no data set {name!r}; the nearest names are {', '.join(names)} "
-        f"(your own files: {also})",
+        f"(generated: demo:SIZE; files: {own})",
         hint="recsearch data list",
     )
 

@@ -65,7 +65,7 @@ def locate(archive: Archive) -> Found | None:
         for path in (folder / archive.file, folder / stem / archive.file):
             if path.is_file():
                 return Found(path, file_sha256(path), unpacked=False)
-        for name in dict.fromkeys((archive.folder, stem)):
+        for name in dict.fromkeys((archive.folder or stem, stem)):
             path = folder / name
             if all((path / member).is_file() for member in (archive.ratings, archive.movies)):
                 return Found(path, _folder_sha256(path, archive), unpacked=True)

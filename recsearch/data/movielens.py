@@ -26,13 +26,15 @@ READER_VERSION = 1
 NOTE = re.compile(r"(?:^|/)NOTE[^/]*$")
 
 
-def movielens_source(entry: Entry, archive: Archive, found: Found) -> Source:
-    """What is known about an archive before it is read.
+def archive_source(
+    entry: Entry, archive: Archive, found: Found, more: tuple[str, ...] = ()
+) -> Source:
+    """What is known about an archive before it is read; ``more`` are further notes.
 
     Raises:
         DataError: the archive is hostile or incomplete.
     """
-    notes: list[str] = []
+    notes: list[str] = [*entry.notes, *more]
     official = found.official(archive)
     if found.unpacked:
         notes.append(f"read from an unpacked folder, not compared with the official {archive.file}")
@@ -56,7 +58,9 @@ def movielens_source(entry: Entry, archive: Archive, found: Found) -> Source:
     )
 
 
-def read_movielens(entry: Entry, archive: Archive, found: Found, source: Source) -> Ratings:
+def read_movielens(
+    entry: Entry, archive: Archive, found: Found, source: Source, duplicates: str = "error"
+) -> Ratings:
     """All ratings, and all items that the archive lists, rated or not.
 
     Raises:
@@ -78,6 +82,7 @@ def read_movielens(entry: Entry, archive: Archive, found: Found, source: Source)
         columns,
         limits=entry.limits,
         where=lambda row: f"{found.path.name}, {archive.ratings}, line {row + header}",
+        duplicates=duplicates,
     )
 
 
@@ -121,7 +126,7 @@ def _ratings(path: Path, archive: Archive) -> pd.DataFrame:
 
 def _movies(found: Found, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
     """Ids and titles. LensKit cuts titles at colons, so the member is read here."""
-    text = _text(found, archive)
+    text = member_text(found, archive, archive.movies, archive.encoding)
     try:
         pairs = list(_pairs(text, archive.movies))
         ids = np.array([int(item) for item, _ in pairs], dtype=np.int64)
@@ -143,13 +148,18 @@ def _pairs(text: str, member: str) -> Iterable[tuple[str, str]]:
         yield item, rest.rpartition(mark)[0] if mark == "::" else rest.partition(mark)[0]
 
 
-def _text(found: Found, archive: Archive) -> str:
+def member_text(found: Found, archive: Archive, member: str, encoding: str) -> str:
+    """The text of one member.
+
+    Raises:
+        DataError: it cannot be read, or has bytes that are none of ``encoding``.
+    """
     try:
         if found.unpacked:
-            data = (found.path / archive.movies).read_bytes()
+            data = (found.path / member).read_bytes()
         else:
             with opened(found.path) as file:
-                data = file.read(archive.members[1])
-        return data.decode(archive.encoding)
+                data = file.read(archive.inside(member))
+        return data.decode(encoding)
     except (UnicodeDecodeError, OSError, RuntimeError) as error:
-        raise DataError(f"{found.path}: {archive.movies} cannot be read: {error}") from error
+        raise DataError(f"{found.path}: {member} cannot be read: {error}") from error

@@ -2,143 +2,134 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
+from recsearch.data.holdout import heldout_parts, time_part
+from recsearch.data.splitspec import SplitSpec, check_spec
 from recsearch.data.types import Interactions, Ratings, Split
-from recsearch.errors import DataError, UsageError
+from recsearch.errors import DataError
 from recsearch.identity import canonical_json
 
-METHODS = ("crossfold-users",)
-
-
-@dataclass(frozen=True)
-class SplitSpec:
-    """How to split.
-
-    Attributes:
-        method: ``crossfold-users``: users are dealt into ``folds`` parts; each user of a part
-            has ``holdout`` random ratings held out, and everything else is for training.
-        folds: Number of parts.
-        holdout: Ratings held out per user of the part.
-        seed: Seed of the two generators: one deals the users, one picks the ratings.
-    """
-
-    method: str = "crossfold-users"
-    folds: int = 5
-    holdout: int = 5
-    seed: int = 20260701
-
-    @property
-    def parts(self) -> int:
-        """Number of parts. A search validates on the first; what it leaves is for testing."""
-        return self.folds
+__all__ = ["SplitSpec", "load_split", "spec_of_table"]
 
 
 def load_split(ratings: Ratings, spec: SplitSpec | None = None, part: int = 0) -> Split:
     """One part of a split.
 
-    Equal to part ``part`` of LensKit's ``crossfold_users(data, folds, SampleN(holdout,
-    rng=seed), rng=seed)``.
+    Equal to part ``part`` of LensKit's splitter of that name with ``rng=seed`` for it and for its
+    holdout method; ``docs/data.md`` says where LensKit 2025.8.1 is not followed, and why.
+
+    A user without a training rating cannot be recommended anything: methods that hold ratings out
+    of whole users refuse such a user, the others leave them unmeasured, and a note of the source
+    counts them. So it does for users whose share of held-out ratings rounds to none.
 
     Raises:
         UsageError: an unknown method, or a parameter out of range.
-        DataError: a user would have no training ratings, or a part no users.
+        DataError: a user would have no training ratings, or a part no users or no ratings.
     """
     spec = spec or SplitSpec()
-    _check(ratings, spec, part)
-    rows = _crossfold_users(ratings, spec, part)
-    train = np.ones(len(ratings.users), dtype=bool)
-    train[rows] = False
-    eval_users = np.unique(ratings.users[rows])
+    check_spec(spec, part)
+    train, rows = _rows(ratings, spec, part)
+    known = np.bincount(ratings.users[train], minlength=ratings.n_users) > 0
+    kept = rows[known[ratings.users[rows]]]
+    for what, found in (("training", np.count_nonzero(train)), ("held-out", len(kept))):
+        if not found:
+            raise DataError(
+                f"{ratings.source.name}: part {part} of the split {spec} has no {what} ratings"
+                + (" of users who also have training ratings" if len(rows) > len(kept) else ""),
+                hint="See every part: recsearch data split NAME --split KEY=VALUE",
+            )
+    eval_users = np.unique(ratings.users[kept])
+    left = ~train
+    left[kept] = False
+    notes = _notes(ratings, spec, part, rows, eval_users)
     return Split(
-        source=ratings.source,
+        source=replace(ratings.source, notes=(*ratings.source.notes, *notes)),
         dataset_id=ratings.dataset_id,
-        split_id=_split_id(ratings, spec, part, rows),
-        method=asdict(spec),
+        split_id=_split_id(ratings, spec, part, kept, left),
+        method=spec.table(),
         part=part,
         user_ids=ratings.user_ids,
         item_ids=ratings.item_ids,
         titles=ratings.titles,
         train=_interactions(ratings, train, np.arange(ratings.n_users)),
         eval_users=eval_users,
-        heldout=_interactions(ratings, rows, eval_users),
+        heldout=_interactions(ratings, kept, eval_users),
+        left_out=int(np.count_nonzero(left)),
     )
 
 
-def _crossfold_users(ratings: Ratings, spec: SplitSpec, part: int) -> np.ndarray:
-    """Row numbers of the held-out ratings, ascending.
-
-    The draws follow LensKit 2025.8.1 (``lenskit.splitting``) exactly: users are shuffled by one
-    generator and cut into parts; a second one, seeded alike, picks ratings user after user, so
-    the picks of a part depend on those of all parts before it.
-    """
-    dealt = np.arange(ratings.n_users)
-    np.random.default_rng(spec.seed).shuffle(dealt)
-    picker = np.random.default_rng(spec.seed)
-    starts = _indptr(ratings.users, np.arange(ratings.n_users))
-    counts = np.diff(starts)
-    picked: list[np.ndarray] = []
-    for members in np.array_split(dealt, spec.folds)[: part + 1]:
-        picked = [
-            picker.choice(counts[u], spec.holdout, replace=False) + starts[u] for u in members
-        ]
-    return np.sort(np.concatenate(picked))
+def spec_of_table(table: Mapping[str, Any]) -> SplitSpec:
+    """The split that a ``run.json`` records; keys of other meaning are passed over."""
+    found = {field.name: table[field.name] for field in fields(SplitSpec) if field.name in table}
+    if "cuts" in found:
+        found["cuts"] = tuple(found["cuts"])
+    return SplitSpec(**found)
 
 
-def _check(ratings: Ratings, spec: SplitSpec, part: int) -> None:
-    if spec.method not in METHODS:
-        near = difflib.get_close_matches(spec.method, METHODS, n=1, cutoff=0)
-        raise UsageError(f"there is no split method {spec.method!r}; the nearest is {near[0]!r}")
-    if spec.folds < 2 or spec.holdout < 1 or spec.seed < 0:
-        raise UsageError(
-            f"a split needs folds >= 2, holdout >= 1 and seed >= 0, not folds = {spec.folds}, "
-            f"holdout = {spec.holdout}, seed = {spec.seed}"
+def _rows(ratings: Ratings, spec: SplitSpec, part: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of one part: (n,) bool whether a rating is for training; held-out row numbers, ascending."""
+    if spec.method == "global-time":
+        return time_part(ratings, spec, part)
+    # The draws of a part come after those of all parts before it.
+    held = list(islice(heldout_parts(ratings, spec), None if spec.isolate else part + 1))
+    train = np.ones(len(ratings.users), dtype=bool)
+    for rows in held if spec.isolate else held[part:]:
+        train[rows] = False
+    return train, held[part]
+
+
+def _notes(
+    ratings: Ratings, spec: SplitSpec, part: int, rows: np.ndarray, eval_users: np.ndarray
+) -> list[str]:
+    """What a reader must know of users that are not measured."""
+    notes = []
+    asked = np.unique(ratings.users[rows])
+    if len(asked) > len(eval_users):
+        unmeasured = len(asked) - len(eval_users)
+        notes.append(
+            f"split part {part}: {unmeasured:,} of {len(asked):,} users with held-out ratings "
+            "have no training ratings and are not measured"
         )
-    if not 0 <= part < spec.folds:
-        raise UsageError(
-            f"there is no part {part}: a split into {spec.folds} has parts 0 to {spec.folds - 1}"
-        )
-    name = ratings.source.name
-    if ratings.n_users < spec.folds:
-        raise DataError(
-            f"{name}: {ratings.n_users} users cannot be dealt into {spec.folds} parts; part "
-            f"{ratings.n_users} would be empty"
-        )
-    counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    short = np.flatnonzero(counts <= spec.holdout)
-    if len(short):
-        raise DataError(
-            f"{name}: {len(short)} of {ratings.n_users} users have at most {spec.holdout} "
-            f"ratings (the first is user {ratings.user_ids[short[0]]} with "
-            f"{counts[short[0]]}), so nothing of theirs would remain for training after "
-            f"{spec.holdout} are held out",
-            hint=f"Leave out users with fewer than {spec.holdout + 1} ratings.",
-        )
+    if spec.method in ("crossfold-users", "sample-users") and isinstance(spec.holdout, float):
+        counts = np.bincount(ratings.users, minlength=ratings.n_users)
+        short = int(np.count_nonzero(np.rint(counts * spec.holdout) == 0))
+        if short:
+            notes.append(
+                f"split: {short:,} of {ratings.n_users:,} users have so few ratings that "
+                f"{spec.holdout:g} of them rounds to none; they are not measured"
+            )
+    return notes
 
 
 def _interactions(ratings: Ratings, rows: np.ndarray, users: np.ndarray) -> Interactions:
+    sorted_users = ratings.users[rows]
+    indptr = np.append(np.searchsorted(sorted_users, users), len(sorted_users))
     return Interactions(
-        _indptr(ratings.users[rows], users),
+        indptr.astype(np.int64),
         ratings.items[rows],
         ratings.values[rows],
         None if ratings.times is None else ratings.times[rows],
     )
 
 
-def _indptr(sorted_users: np.ndarray, users: np.ndarray) -> np.ndarray:
-    """Where the rows of each of ``users`` (ascending) begin, and where the last ends; int64."""
-    return np.append(np.searchsorted(sorted_users, users), len(sorted_users)).astype(np.int64)
-
-
-def _split_id(ratings: Ratings, spec: SplitSpec, part: int, rows: np.ndarray) -> str:
-    """The held-out pairs say it all: the rest of the data set is the training part."""
+def _split_id(
+    ratings: Ratings, spec: SplitSpec, part: int, rows: np.ndarray, left: np.ndarray
+) -> str:
+    """The held-out pairs, and those left out if any, say it all: the rest is for training."""
     sha = hashlib.sha256(b"recsearch-split-1\n")
-    identity = {"dataset_id": ratings.dataset_id, "part": part, **asdict(spec)}
+    identity = {"dataset_id": ratings.dataset_id, "part": part, **spec.table()}
     sha.update(canonical_json(identity).encode())
     for column in (ratings.users, ratings.items):
         sha.update(column[rows].astype("<i4").tobytes())
+    if left.any():
+        sha.update(b"\nleft out\n")
+        for column in (ratings.users, ratings.items):
+            sha.update(column[left].astype("<i4").tobytes())
     return sha.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ import numpy as np
 
 from recsearch.data.assemble import Columns, assemble
 from recsearch.data.cache import recall, remember
+from recsearch.data.csvfile import csv_layout, csv_table, csv_where
 from recsearch.data.fetch import file_sha256
+from recsearch.data.reading import REQUIRED, Reading
 from recsearch.data.types import Ratings, Source
 from recsearch.data.validate import Where
 from recsearch.errors import DataError, DataNotFoundError, UsageError
@@ -29,11 +31,8 @@ NAMES = {
 }
 """What each column may be called; capitals, spaces, dashes and underscores do not matter."""
 
-REQUIRED = ("user_id", "item_id")
-SEPARATORS = (",", "\t", ";", "|")
 
-
-def load_table(kind: str, name: str) -> Ratings:
+def load_table(kind: str, name: str, reading: Reading | None = None) -> Ratings:
     """Ratings from ``csv:PATH`` or ``parquet:PATH``.
 
     Without a rating column every row counts as a rating of 1.
@@ -43,32 +42,49 @@ def load_table(kind: str, name: str) -> Ratings:
         DataNotFoundError: there is no such file.
         DataError: the file cannot be used; names the line (CSV) or row (Parquet).
     """
+    reading = reading or Reading()
+    path, source = own_file(kind, name, f"ratings of {Path(name).name}", reading)
+    key = digest([kind, READER_VERSION, source.sha256, *filter(None, [reading.table()])])
+    ratings = recall(key, source)
+    if ratings is None:
+        ratings = _read(path, kind, source, reading)
+        remember(key, ratings)
+    return ratings
+
+
+def own_file(kind: str, name: str, title: str, reading: Reading) -> tuple[Path, Source]:
+    """A file that the user named, and what is known about it before it is read.
+
+    Raises:
+        UsageError: no path was given.
+        DataNotFoundError: there is no such file.
+    """
     if not name:
         raise UsageError(f"{kind}: needs the path of a file, for example {kind}:ratings.{kind}")
     path = Path(name).expanduser()
     if not path.is_file():
         raise DataNotFoundError(f"there is no file {path}", hint="recsearch data list")
-    sha256 = file_sha256(path)
     source = Source(
         name=f"{kind}:{name}",
-        title=f"ratings of {path.name}",
+        title=title,
         origin=path.name,
-        sha256=sha256,
+        sha256=file_sha256(path),
         official=None,
         generated=False,
+        notes=reading.notes(),
     )
-    key = digest([kind, READER_VERSION, sha256])
-    ratings = recall(key, source)
-    if ratings is None:
-        ratings = _read(path, kind, source)
-        remember(key, ratings)
-    return ratings
+    return path, source
 
 
-def _read(path: Path, kind: str, source: Source) -> Ratings:
-    where = _csv_line(path) if kind == "csv" else lambda row: f"{path.name}, row {row + 1}"
-    table = _csv_table(path) if kind == "csv" else _parquet_table(path)
-    names = _match(path, table.column_names)
+def _read(path: Path, kind: str, source: Source, reading: Reading) -> Ratings:
+    where: Where
+    if kind == "csv":
+        layout = csv_layout(path, reading)
+        names = _match(path, layout.names, reading)
+        table, where = csv_table(path, layout, list(names.values())), csv_where(path, layout)
+    else:
+        table, names = _parquet_table(path, reading)
+        where = lambda row: f"{path.name}, row {row + 1}"  # noqa: E731
     found = {column: table.column(name) for column, name in names.items()}
     users = _ids(found["user_id"], names["user_id"], where)
     items = _ids(found["item_id"], names["item_id"], where)
@@ -78,86 +94,61 @@ def _read(path: Path, kind: str, source: Source) -> Ratings:
     times = None
     if "timestamp" in found:
         times = _seconds(found["timestamp"], names["timestamp"], where)
-    return assemble(source, Columns(users, items, values, times), limits=None, where=where)
+    columns = Columns(users, items, values, times)
+    return assemble(source, columns, limits=None, where=where, duplicates=reading.duplicates)
 
 
-def _csv_table(path: Path) -> pa.Table:
-    """The needed columns as text: types are decided over whole columns, not by the first rows."""
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
-    names, separator = _csv_header(path)
-    wanted = list(_match(path, names).values())
-    try:
-        return pc.read_csv(
-            path,
-            parse_options=pc.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pc.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.large_string()),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-                null_values=["", "null", "NULL", "NA", "N/A"],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}") from error
-
-
-def _csv_header(path: Path) -> tuple[list[str], str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}") from error
-    if not line.strip():
-        raise DataError(f"{path} is empty: expected a line of column names, then ratings")
-    separator = max(SEPARATORS, key=line.count)
-    return next(csv.reader([line], delimiter=separator)), separator
-
-
-def _csv_line(path: Path) -> Where:
-    """Rows to line numbers, by reading the file again: only an error needs them."""
-
-    def where(row: int) -> str:
-        _, separator = _csv_header(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=separator)
-            full = (reader.line_num for cells in reader if cells)
-            line = next((line for i, line in enumerate(full) if i == row + 1), row + 2)
-        return f"{path.name}, line {line}"
-
-    return where
-
-
-def _parquet_table(path: Path) -> pa.Table:
+def _parquet_table(path: Path, reading: Reading) -> tuple[pa.Table, dict[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            wanted = list(_match(path, file.schema_arrow.names).values())
-            return file.read(columns=wanted)
+            names = _match(path, file.schema_arrow.names, reading)
+            return file.read(columns=list(names.values())), names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _match(path: Path, names: list[str]) -> dict[str, str]:
-    """Our names of columns to those of the file."""
-    plain = {_plain(name): name for name in reversed(names)}
+def _match(path: Path, names: list[str], reading: Reading) -> dict[str, str]:
+    """Our names of columns to those of the file: those that were given, else the usual ones."""
+    taken = {str(name) for name in reading.columns.values()}
+    plain = {_plain(name): name for name in reversed(names) if name not in taken}
     found = {}
     for column, aliases in NAMES.items():
-        known = [plain[_plain(alias)] for alias in aliases if _plain(alias) in plain]
-        if known:
-            found[column] = known[0]
+        given = reading.columns.get(column)
+        if given is not None:
+            found[column] = _given(path, names, column, given)
+        elif not reading.by_number:
+            known = [plain[_plain(alias)] for alias in aliases if _plain(alias) in plain]
+            if known:
+                found[column] = known[0]
     missing = [column for column in REQUIRED if column not in found]
     if missing:
         raise DataError(
             f"{path} has no column {' and no column '.join(missing)}: it has "
             f"{', '.join(names) or 'no columns'}; expected user_id, item_id and, if there are "
-            "any, rating and timestamp"
+            "any, rating and timestamp",
+            hint=f"Say which they are: --read columns.{missing[0]}=NAME, or by number, from 1 on, "
+            "where the file has no line of names.",
         )
     return found
+
+
+def _given(path: Path, names: list[str], column: str, given: str | int) -> str:
+    if str(given) in names:
+        return str(given)
+    near = _nearest(str(given), names)
+    raise DataError(
+        f"{path} has no column {given}, which data.columns.{column} names: it has "
+        f"{', '.join(names) or 'no columns'}{near}"
+    )
+
+
+def _nearest(word: str, names: list[str]) -> str:
+    """`` (did you mean X?)``, or nothing where nothing is near."""
+    near = difflib.get_close_matches(word, names, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _plain(name: str) -> str:

@@ -89,15 +89,19 @@ class Interactions:
 class Split:
     """One part of a split: what models train on, and what they are measured on.
 
-    Training and held-out ratings are disjoint and together are the whole data set.
+    Training and held-out ratings are disjoint. Together with those that are left out (those after
+    the period measured, those that other parts hold out where the split isolates its parts, and
+    those of users who are not measured) they are the whole data set. Every measured user has
+    held-out ratings and training ratings.
 
     Attributes:
-        split_id: SHA-256 over the data set, the method and the resulting held-out pairs.
-        method: ``method, folds, holdout, seed`` as JSON values.
+        split_id: SHA-256 over the data set, the method and the resulting pairs.
+        method: The method and the parameters that play a part in it, as JSON values.
         part: 0-based number of the part.
         train: One row for each user of the vocabulary.
         eval_users: (n_eval,) int32 users with held-out ratings, ascending.
         heldout: One row for each of ``eval_users``.
+        left_out: Number of ratings of the data set that are in neither.
     """
 
     source: Source
@@ -111,6 +115,7 @@ class Split:
     train: Interactions
     eval_users: np.ndarray
     heldout: Interactions
+    left_out: int = 0
 
     @property
     def n_users(self) -> int:
@@ -121,3 +126,8 @@ class Split:
     def n_items(self) -> int:
         """Items of the vocabulary, rated or not."""
         return len(self.item_ids)
+
+    @property
+    def n_ratings(self) -> int:
+        """Ratings of the whole data set."""
+        return len(self.train.items) + len(self.heldout.items) + self.left_out

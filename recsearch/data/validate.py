@@ -66,7 +66,8 @@ def check_pairs(
     raise DataError(
         f"{where(two)}: {pair(two)} was already rated in {where(one)}; "
         f"expected at most one rating per user and item{_more(len(bad))}",
-        hint="Decide which one counts and remove the other.",
+        hint="Remove one of them, or decide which counts: --read duplicates=last (or first, mean, "
+        "max), or duplicates under [data] in the search file.",
     )
 
 

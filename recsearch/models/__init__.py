@@ -6,6 +6,6 @@ Listing `FAMILIES` imports no machine-learning library; `resolve` imports the on
 from __future__ import annotations
 
 from recsearch.models.protocol import Family, Model, Remade, Work
-from recsearch.models.registry import FAMILIES, FamilyEntry, resolve
+from recsearch.models.registry import FAMILIES, FamilyEntry, resolve, variant_of
 
-__all__ = ["FAMILIES", "Family", "FamilyEntry", "Model", "Remade", "Work", "resolve"]
+__all__ = ["FAMILIES", "Family", "FamilyEntry", "Model", "Remade", "Work", "resolve", "variant_of"]

@@ -189,6 +189,10 @@ class Family(ABC):
         For estimates of disk use; vocabulary and generators are not counted.
         """
 
+    def shared_bytes(self, config: Mapping[str, Any], split: Split) -> int:
+        """Bytes of what the checkpoints of all trials share, at most; a store has them once."""
+        return 0
+
     def prepare(self) -> None:  # noqa: B027 - most families need nothing
         """Compile or load once what models of this family need; nothing by default.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 from recsearch.errors import UsageError
 from recsearch.models.protocol import Family
@@ -23,12 +24,15 @@ class FamilyEntry:
         title: what screens and pages call it.
         class_path: the component it wraps, ``package.module:Class``.
         adapter: module and class of the adapter, ``package.module:Class``.
+        variant: parameter that tells families of one component apart, and its value here. The
+            first of them is the one that the class path alone means.
     """
 
     name: str
     title: str
     class_path: str
     adapter: str
+    variant: tuple[str, str] | None = None
 
     def __call__(self) -> Family:
         """The family; the same object every time."""
@@ -84,6 +88,46 @@ _ENTRIES = (
         "lenskit.funksvd:FunkSVDScorer",
         "recsearch.models.funksvd:FunkSVDFamily",
     ),
+    FamilyEntry(
+        "iknn-explicit",
+        "Item-kNN, explicit feedback",
+        "lenskit.knn:ItemKNNScorer",
+        "recsearch.models.neighbours.item:ItemKNNExplicitFamily",
+        ("feedback", "explicit"),
+    ),
+    FamilyEntry(
+        "iknn-implicit",
+        "Item-kNN, implicit feedback",
+        "lenskit.knn:ItemKNNScorer",
+        "recsearch.models.neighbours.item:ItemKNNImplicitFamily",
+        ("feedback", "implicit"),
+    ),
+    FamilyEntry(
+        "uknn-explicit",
+        "User-kNN, explicit feedback",
+        "lenskit.knn:UserKNNScorer",
+        "recsearch.models.neighbours.user:UserKNNExplicitFamily",
+        ("feedback", "explicit"),
+    ),
+    FamilyEntry(
+        "uknn-implicit",
+        "User-kNN, implicit feedback",
+        "lenskit.knn:UserKNNScorer",
+        "recsearch.models.neighbours.user:UserKNNImplicitFamily",
+        ("feedback", "implicit"),
+    ),
+    FamilyEntry(
+        "ease",
+        "EASE",
+        "lenskit.knn:EASEScorer",
+        "recsearch.models.neighbours.ease:EASEFamily",
+    ),
+    FamilyEntry(
+        "slim",
+        "SLIM",
+        "lenskit.knn:SLIMScorer",
+        "recsearch.models.neighbours.slim:SLIMFamily",
+    ),
 )
 
 FAMILIES: Mapping[str, Callable[[], Family]] = MappingProxyType(
@@ -112,6 +156,22 @@ def resolve(name: str) -> Family:
 
         return custom_family(name)
     raise UsageError(f"no model called {name!r}.{_nearest(name)}", hint=_hint())
+
+
+def variant_of(name: str, config: Mapping[str, Any]) -> str:
+    """The short name of the family that a class path means with these fixed parameters.
+
+    A component may be several families: `lenskit.knn:ItemKNNScorer` predicts ratings with explicit
+    feedback and does not with implicit. What leaves no choice is returned as it is.
+    """
+    known = _known(name)
+    if known is None or known.variant is None or name.strip().lower() == known.name:
+        return name
+    wanted = (known.variant[0], config.get(known.variant[0]))
+    for entry in _ENTRIES:
+        if entry.class_path == known.class_path and entry.variant == wanted:
+            return entry.name
+    return name
 
 
 def _known(name: str) -> FamilyEntry | None:

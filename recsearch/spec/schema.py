@@ -16,6 +16,11 @@ from pydantic import (
     StrictStr,
 )
 
+from recsearch.data.prepare import parse_steps
+from recsearch.data.reading import Reading
+from recsearch.data.splitspec import SplitSpec
+from recsearch.data.steps import Step
+
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 
 _N = "[1-9][0-9]{0,5}"
@@ -117,6 +122,64 @@ class SearchSection(Section):
     may have another one."""
 
 
+class SplitSection(Section):
+    """``[data.split]``: what is for training and what is held out."""
+
+    method: Literal[
+        "crossfold-users", "crossfold-records", "sample-users", "sample-records", "global-time"
+    ] = "crossfold-users"
+    """How ratings are divided: ``crossfold-users``, ``crossfold-records``, ``sample-users``,
+    ``sample-records`` or ``global-time``; see Splits in docs/data.md."""
+    folds: Annotated[int, Field(ge=2)] = SplitSpec.folds
+    """Number of parts that users or ratings are dealt into, or of samples. A search validates on
+    the first."""
+    holdout: StrictInt | StrictFloat = SplitSpec.holdout
+    """Ratings held out per user of a part: a number, or a share between 0 and 1."""
+    pick: Literal["random", "last"] = "random"
+    """Which of a user's ratings are held out: ``random`` ones or the ``last`` in time."""
+    size: StrictInt | StrictFloat | None = None
+    """Users or ratings in each sample of a ``sample-`` method: a number, or a share of all."""
+    cuts: list[StrictInt | StrictFloat | StrictStr] = []
+    """For ``global-time``: the ends of the training and of the validation period, as shares of all
+    ratings (``[0.8, 0.9]``, the default), ISO dates or seconds since 1970 (both UTC)."""
+    isolate: StrictBool = False
+    """Whether no part trains on what another part holds out. LensKit's parts do."""
+    seed: Annotated[int, Field(ge=0)] = SplitSpec.seed
+    """Seed of the split; short: ``--split-seed``."""
+
+    def spec(self) -> SplitSpec:
+        """The split that the data room knows."""
+        return SplitSpec(**{**self.model_dump(), "cuts": tuple(self.cuts)})
+
+
+class DataSection(Section):
+    """``[data]``: how ratings are read, prepared and split, whatever the data set."""
+
+    columns: dict[str, StrictInt | StrictStr] = {}
+    """Columns of a ``csv:`` or ``parquet:`` file, where they have other names than the usual ones:
+    ``user_id``, ``item_id``, ``rating`` and ``timestamp`` to names of the file, or to numbers from
+    1 on in a CSV file without a line of names."""
+    delimiter: str | None = None
+    """What separates the columns of a ``csv:`` file, one character or several. Otherwise the first
+    line shows which of comma, tab, semicolon and bar does."""
+    duplicates: Literal["error", "first", "last", "mean", "max"] = "error"
+    """What becomes of several ratings of one item by one user: an ``error``, the ``first`` or
+    ``last`` in time, their ``mean`` or their ``max``."""
+    prepare: list[dict[str, JsonValue]] = []
+    """Steps that prepare the ratings, in this order, each a table with the name of the step and
+    its value; see Preparing in docs/data.md."""
+    split: SplitSection = SplitSection()
+    """What is for training and what is held out."""
+
+    def reading(self) -> Reading:
+        """How the file is read."""
+        return Reading(self.columns, self.delimiter, self.duplicates)
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of preparing."""
+        return parse_steps(self.prepare)
+
+
 class _DomainTable(Section):
     when: dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]] = {}
     """Condition: the parameter takes part only where each of these other parameters has the
@@ -205,6 +268,8 @@ def describe_schema() -> dict[str, str]:
         ("model", ModelSection),
         ("search", SearchSection),
         ("search.stop", PlateauStop),
+        ("data", DataSection),
+        ("data.split", SplitSection),
         ("space.NAME", IntTable),
         ("space.NAME", ChoiceTable),
     )

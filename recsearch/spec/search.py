@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from recsearch.data.splitspec import check_spec
 from recsearch.errors import SpecError, UsageError
 from recsearch.space import DomainError, Params, Space, domain_from_table
 from recsearch.space.words import quote
@@ -13,11 +14,13 @@ from recsearch.spec.problem import Origin, parse_section
 from recsearch.spec.schema import (
     DOMAIN_TABLES,
     STOP_RULES,
+    DataSection,
     ModelSection,
     SearchSection,
+    SplitSection,
 )
 
-SECTIONS = ("title", "model", "search", "space")
+SECTIONS = ("title", "model", "search", "space", "data")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class SearchSpec:
         space: parameters by dotted name.
         source: file name, for messages and the run's identity.
         notes: what a file in LensKit's format says that has no effect here, one line each.
+        data: how ratings are read, prepared and split.
     """
 
     title: str
@@ -39,6 +43,7 @@ class SearchSpec:
     space: Space
     source: str
     notes: tuple[str, ...] = ()
+    data: DataSection = field(default_factory=DataSection)
 
     @property
     def direction(self) -> Literal["min", "max"]:
@@ -52,12 +57,17 @@ class SearchSpec:
         return self.space.merge(self.model.config, params)
 
     def resolved(self) -> dict[str, Any]:
-        """The search with every default filled in, as JSON-able tables."""
+        """The search with every default filled in, as JSON-able tables.
+
+        Of ``[data]`` only what is not the default: the data set and the split have their own ids.
+        """
+        data = self.data.model_dump(exclude_defaults=True)
         return {
             "title": self.title,
             "model": self.model.model_dump(by_alias=True),
             "search": self.search.model_dump(by_alias=True),
             "space": self.space.tables(),
+            **({"data": data} if data else {}),
         }
 
     @classmethod
@@ -96,11 +106,12 @@ def read_document(
         raise origin.error("title", f"{quote(title)} is no title", "a string")
     return SearchSpec(
         title=title,
-        model=parse_section(ModelSection, document["model"], "model", origin),
+        model=_read_model(document["model"], origin),
         search=_read_search(document["search"], origin),
         space=_read_space(document.get("space", {}), origin),
         source=origin.file,
         notes=notes,
+        data=read_data(document.get("data", {}), origin),
     )
 
 
@@ -129,6 +140,35 @@ def flatten(tables: Mapping[str, Any], origin: Origin, prefix: str = "") -> dict
         else:
             flat |= flatten(table, origin, f"{name}.")
     return flat
+
+
+def read_data(table: Any, origin: Origin) -> DataSection:
+    """Check ``[data]``, as far as that is possible without the data set.
+
+    Raises:
+        SpecError: names the key and what was expected.
+    """
+    if isinstance(table, Mapping) and "split" in table:
+        split = parse_section(SplitSection, table["split"], "data.split", origin)
+        table = {**table, "split": split}
+    section = parse_section(DataSection, table, "data", origin)
+    for key, check in (
+        ("data.prepare", section.steps),
+        ("data.split", lambda: check_spec(section.split.spec())),
+    ):
+        try:
+            check()
+        except UsageError as err:
+            raise SpecError(f"{origin.of(key)}: {key}: {err.message}", hint=err.hint) from None
+    return section
+
+
+def _read_model(table: Any, origin: Origin) -> ModelSection:
+    from recsearch.models import variant_of
+
+    section = parse_section(ModelSection, table, "model", origin)
+    name = variant_of(section.class_, section.config)
+    return section if name == section.class_ else section.model_copy(update={"class_": name})
 
 
 def _read_search(table: Any, origin: Origin) -> SearchSection:

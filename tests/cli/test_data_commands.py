@@ -65,6 +65,7 @@ def test_list_as_json(tiny_ml1m):
     assert rows["demo"] == {
         "name": "demo", "title": "generated ratings (demo)", "state": "generated", "path": None,
         "sha256": None, "official": None, "generated": True, "url": None,
+        "users": None, "items": None, "ratings": None,
     }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_show():
     text = run("show", "demo")
     assert "demo  (generated ratings (demo))" in text
     assert "400 known" in text
-    assert "crossfold-users, 5 parts, 5 ratings held out per user" in text
+    assert "crossfold-users (folds 5, holdout 5, seed 20260701)" in text
     assert "part 4: " in text
     assert "not given by people" in text
     assert "   5 ##" in text
@@ -114,6 +115,66 @@ def test_show_does_not_download():
     with pytest.raises(DataNotFoundError) as caught:
         run("show", "ml1m")
     assert caught.value.hint == "recsearch data fetch ml1m"
+
+
+SPLIT = ("split", "demo", "--split", "pick=last", "--split", "isolate=true")
+
+
+def test_split_counts_every_part_and_finds_no_overlap():
+    facts = json.loads(run(*SPLIT, "--json"))
+    assert (facts["method"], facts["pick"], facts["isolate"]) == ("crossfold-users", "last", True)
+    total = json.loads(run("show", "demo", "--json"))["ratings"]
+    assert [part["role"] for part in facts["parts"]] == ["validation", *["test"] * 4]
+    for part in facts["parts"]:
+        assert part["overlap"] == 0
+        assert part["heldout_ratings"] == 5 * part["eval_users"]
+        counts = [part[f"{side}_ratings"] for side in ("train", "heldout", "left_out")]
+        assert sum(counts) == total
+        assert counts[0] == total - 600 * 5
+    head, *rows = run(*SPLIT).splitlines()[1:]
+    assert head.split()[:3] == ["part", "for", "users"]
+    assert rows[0].split()[:3] == ["0", "validation", "120"]
+
+
+def test_split_prepares_as_a_search_does():
+    steps = ("--prepare", "implicit=4", "--prepare", "core=5")
+    text = run("split", "demo", *steps, "--split", "global-time")
+    assert "prepared: implicit (at_least 4), core (users 5, items 5)" in text
+    assert "note: prepared by implicit (at_least 4): " in text
+    assert json.loads(run("show", "demo", *steps, "--json"))["histogram"].keys() == {"1"}
+
+
+def test_split_writes_its_parts_with_digests(tmp_path):
+    import hashlib
+
+    import pyarrow.parquet as pq
+
+    out = tmp_path / "parts"
+    facts = json.loads(run("split", "demo", "--out", str(out), "--json"))
+    assert json.loads((out / "split.json").read_text()) == facts
+    first = facts["parts"][0]
+    for name, digest in first["files"].items():
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+    held = pq.read_table(out / "part-0-heldout.parquet")
+    assert held.column_names == ["user_id", "item_id", "rating", "timestamp"]
+    assert len(held) == first["heldout_ratings"]
+    assert len(pq.read_table(out / "part-0-train.parquet")) == first["train_ratings"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--prepare", "cor=5"), "no step 'cor'.*did you mean core"),
+        (("--prepare", "core"), "expected KEY=VALUE"),
+        (("--split", "temporal"), 'data.split.method: "temporal" does not fit'),
+        (("--split", "cuts=[0.5, 0.6]"), "cuts plays no part in .*crossfold-users"),
+        (("--split", "fold=3"), "did you mean folds"),
+        (("--read", "delimiter=::"), "delimiter is for csv: files, not for demo"),
+    ],
+)
+def test_wrong_options_are_named(words, message):
+    with pytest.raises(UsageError, match=message):
+        run("split", "demo", *words)
 
 
 def test_fetch_of_what_is_here(tiny_ml1m):

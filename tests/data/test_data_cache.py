@@ -41,7 +41,7 @@ def same(one, two):
 def test_second_load_reads_no_table(name, stored, monkeypatch):
     from recsearch.data import tables
 
-    first = tables._read(tables.Path(name[4:]), "csv", load_dataset(name).source)
+    first = tables._read(tables.Path(name[4:]), "csv", load_dataset(name).source, tables.Reading())
     monkeypatch.setattr(tables, "_read", None)
     same(load_dataset(name), first)
 

@@ -204,14 +204,16 @@ def test_unknown_name_gets_the_nearest(home):
 
 
 def test_catalogue_is_complete_and_secure():
-    names = ["ml100k", "ml1m", "ml10m", "ml20m", "ml25m", "ml32m", "ml-latest-small", "demo"]
+    names = ["ml100k", "ml1m", "ml10m", "ml20m", "ml25m", "ml32m", "ml-latest-small"]
+    names += ["lastfm", "demo"]
     assert list(DATASETS) == names
     for entry in DATASETS.values():
         if entry.archive is None:
             continue
+        folder = "hetrec2011" if entry.name == "lastfm" else "movielens"
         assert (
             entry.archive.url
-            == f"https://files.grouplens.org/datasets/movielens/{entry.archive.file}"
+            == f"https://files.grouplens.org/datasets/{folder}/{entry.archive.file}"
         )
         assert entry.archive.sha256 is None or len(bytes.fromhex(entry.archive.sha256)) == 32
         assert all(count is not None for count in vars(entry.shape).values())

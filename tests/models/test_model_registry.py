@@ -27,8 +27,13 @@ def test_short_names_and_class_paths_are_one_family(name: str) -> None:
     family = resolve(name)
     assert isinstance(family, Family)
     assert family is FAMILIES[name]()
-    assert family is resolve(family.class_path)
-    assert family is resolve(family.class_path.replace(":", "."))
+    # Of several families of one component, the class path alone means the first.
+    alike = [
+        found for make in FAMILIES.values() if (found := make()).class_path == family.class_path
+    ]
+    assert alike[0] is resolve(family.class_path)
+    assert alike[0] is resolve(family.class_path.replace(":", "."))
+    assert family is alike[0] or alike[0].name.partition("-")[0] == name.partition("-")[0]
     assert family.name == name
     assert family.code_version >= 1
     assert family.class_path in repr(family)

@@ -1,0 +1,1 @@
+"""One-shot models of `lenskit.knn`: item and user neighbourhoods, EASE and SLIM."""
