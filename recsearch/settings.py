@@ -14,7 +14,7 @@ from recsearch.data import SplitSpec
 from recsearch.data_words import data_overrides, variant_words
 from recsearch.evaluation import parse
 from recsearch.request import Request
-from recsearch.spec import SearchSpec, load_search, parse_override
+from recsearch.spec import SearchSpec, load_search, parse_override, search_name
 from recsearch.spec.schema import Section
 
 DEFAULT_SEED = 42
@@ -185,11 +185,12 @@ def run_root(search: str, dataset: str, settings: Settings, run_dir: Path | None
 def run_name(search: str, dataset: str, variant: Sequence[str] = ()) -> str:
     """Folder name of a run: ``als-ml1m``, ``als-csv-ratings``, ``als-ml1m-ndcg10-seed7``.
 
-    Options that make it another search than the file's own are part of the name, so that variants
-    lie side by side.
+    A model folder of the LensKit Codex (``als-biased/search.toml``) gives its own name. Options
+    that make it another search than the file's own are part of the name, so that variants lie side
+    by side.
     """
     kind, _, rest = dataset.partition(":")
-    words = [Path(search).stem, kind, Path(rest).stem if rest else ""]
+    words = [search_name(search), kind, Path(rest).stem if rest else ""]
     words += [re.sub(r"[^a-z0-9-]", "", value.lower()) for value in variant]
     return "-".join(word for word in words if word)
 

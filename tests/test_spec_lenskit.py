@@ -61,6 +61,8 @@ SPACES = {
 
 
 def write(folder: Path, search: str = ALS, pipeline: str = ALS_PIPELINE) -> Path:
+    folder = folder / "als-biased"
+    folder.mkdir()
     (folder / "pipeline.toml").write_text(pipeline, encoding="utf-8")
     path = folder / "search.toml"
     path.write_text(search, encoding="utf-8")
@@ -200,10 +202,11 @@ def test_exponents_become_powers_of_two(tmp_path):
 
 def test_a_json_pipeline(tmp_path):
     document = {"meta": {}, "components": {"scorer": {"code": "lenskit.als:BiasedMFScorer"}}}
-    (tmp_path / "pipeline.json").write_text(json.dumps(document), encoding="utf-8")
-    spec = load_search(write(tmp_path, ALS.replace("pipeline.toml", "pipeline.json")))
+    path = write(tmp_path, ALS.replace("pipeline.toml", "pipeline.json"))
+    path.with_name("pipeline.json").write_text(json.dumps(document), encoding="utf-8")
+    spec = load_search(path)
     assert spec.model.class_ == "lenskit.als:BiasedMFScorer"
-    assert spec.title == tmp_path.name
+    assert spec.title == path.parent.name
     assert spec.model.predicts_ratings is None
 
 

@@ -24,6 +24,7 @@ from recsearch.journal import Event, read_events
 from recsearch.request import Request, resolve_request
 from recsearch.run import RunPaths, locked, move_aside
 from recsearch.settings import Place, build_request, whole_grid
+from recsearch.spec import search_name
 from recsearch.summary import RunSummary, document, summary_of
 from recsearch.summary_table import write_summary
 
@@ -186,7 +187,7 @@ def has_worked(events: Sequence[Event]) -> bool:
 
 
 def _name(entry: Entry) -> str:
-    return f"{Path(entry.search).stem} on {entry.dataset}"
+    return f"{search_name(entry.search)} on {entry.dataset}"
 
 
 def _summary(ending: Ending) -> RunSummary:

@@ -2,6 +2,7 @@
 
 from recsearch.spec.check import check_against_model
 from recsearch.spec.files import available_searches, find_search, load_search
+from recsearch.spec.lenskit import search_name
 from recsearch.spec.overrides import parse_override
 from recsearch.spec.schema import describe_schema
 from recsearch.spec.search import SearchSpec
@@ -14,4 +15,5 @@ __all__ = [
     "find_search",
     "load_search",
     "parse_override",
+    "search_name",
 ]
