@@ -223,7 +223,7 @@ def test_searches_of_the_current_folder_come_first(tmp_path, monkeypatch):
     assert load_search("bias").title == "Bias"
 
 
-@pytest.mark.parametrize("name", ["als", "als-implicit", "bias", "funksvd", "popular"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "searches").glob("*.toml")))
 def test_bundled_searches_fit_their_models(name):
     assert name in available_searches()
     spec = load_search(ROOT / "searches" / f"{name}.toml")

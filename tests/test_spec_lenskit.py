@@ -200,6 +200,28 @@ def test_exponents_become_powers_of_two(tmp_path):
     assert spec.space.describe() == {"embedding_size": "integer 8 … 1024, powers of two"}
 
 
+@pytest.mark.parametrize(
+    ("feedback", "base", "metric"),
+    [("explicit", "std:topn-predict", "RMSE"), ("implicit", "std:topn", "RBP")],
+)
+@pytest.mark.parametrize("short", ["iknn", "uknn"])
+def test_the_codexs_neighbourhoods_are_told_apart_by_feedback(
+    tmp_path, short, feedback, base, metric
+):
+    cls = {"iknn": "ItemKNNScorer", "uknn": "UserKNNScorer"}[short]
+    pipeline = (
+        f'[options]\nbase = "{base}"\n[components.scorer]\nclass = "lenskit.knn.{cls}"\n'
+        f'[components.scorer.config]\nfeedback = "{feedback}"\n'
+        + ("save_nbrs = 10000\n" if short == "iknn" else "")
+    )
+    head = f'[search]\nmetric = "{metric}"\n[pipeline]\nfile = "pipeline.toml"\n[space.scorer]\n'
+    spec = load_search(write(tmp_path, head + NEIGHBOURS, pipeline))
+    assert spec.model.class_ == f"{short}-{feedback}"
+    assert spec.model.config["feedback"] == feedback
+    check_against_model(spec)
+    assert SearchSpec.from_resolved(spec.resolved(), spec.source) == spec
+
+
 def test_a_json_pipeline(tmp_path):
     document = {"meta": {}, "components": {"scorer": {"code": "lenskit.als:BiasedMFScorer"}}}
     path = write(tmp_path, ALS.replace("pipeline.toml", "pipeline.json"))
