@@ -18,6 +18,7 @@ from markupsafe import Markup
 from analysis import formatting
 from analysis.catalogue import COLUMNS, catalogue_info
 from analysis.exports import best_config_json, epochs_csv, trials_csv
+from analysis.final import final_info
 from analysis.overview import facts, overview_info
 from analysis.parameters import parameters_info
 from analysis.plots import comparison, curves, histogram, progress, slices
@@ -107,6 +108,7 @@ def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
         "facts": facts(overview),
         "parameters": parameters_info(run),
         "best": best_info(run),
+        "final": final_info(run),
         "slices": [_markup(svg) for svg in slices.draw_slices(sliced)],
         "slices_caption": slices.caption(sliced),
         "lines": sliced.lines(),

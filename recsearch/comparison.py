@@ -222,7 +222,7 @@ def _metrics(samples: Sequence[Sample], wanted: Sequence[str] | None) -> list[st
         there = np.all([np.isfinite(sample.values[name]) for sample in samples], axis=0)
         if there.sum() < 2:
             raise UsageError(
-                f"{name}: {there.sum()} users have a value in all runs: too few to compare."
+                f"{name}: {there.sum()} users have a value in all runs, too few to compare."
             )
     return names
 
@@ -232,9 +232,8 @@ def _check_same_users(samples: Sequence[Sample]) -> None:
     for sample in samples[1:]:
         if sample.split_id != first.split_id or not np.array_equal(sample.users, first.users):
             raise VerificationError(
-                f"{first.name} and {sample.name} were measured on other splits, or on other parts of "
-                f"one ({first.split_id[:12]} and {sample.split_id[:12]}), so their users are no "
-                "pairs.",
+                f"{first.name} and {sample.name} were measured on other splits or other parts "
+                f"of one ({first.split_id[:12]} and {sample.split_id[:12]}), so their users are no pairs.",
                 hint="Search both on the same data with the same --split-seed; with --test, run "
                 "recsearch final with the same --parts.",
             )
