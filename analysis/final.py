@@ -10,7 +10,7 @@ from recsearch.final.outcome import Final, read_final
 from recsearch.run import RunView
 
 
-class TestRow(NamedTuple):
+class FinalRow(NamedTuple):
     """One metric; ``cells`` are ``mean ± std`` over test parts, one for each column."""
 
     name: str
@@ -33,7 +33,7 @@ class FinalInfo(NamedTuple):
     """
 
     columns: tuple[str, ...]
-    rows: tuple[TestRow, ...]
+    rows: tuple[FinalRow, ...]
     seeded: bool
     gains: tuple[tuple[str, str], ...]
     summary: str
@@ -69,9 +69,9 @@ def final_info(run: RunView) -> FinalInfo | None:
     )
 
 
-def _row(final: Final, name: str) -> TestRow:
+def _row(final: Final, name: str) -> FinalRow:
     seeds = final.spread("best", name).std_seeds
-    return TestRow(
+    return FinalRow(
         name=name,
         cells=tuple(_cell(final, config, name) for config in final.configs),
         seeds="" if seeds is None else metric(seeds),

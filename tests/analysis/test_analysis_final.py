@@ -18,7 +18,7 @@ def spread(mean: float, parts: float | None = 0.01, seeds: float | None = 0.002)
     return {"mean": mean, "std_parts": parts, "std_seeds": seeds, "n": 4}
 
 
-def tested(root: Path, **changes) -> RunView:
+def measured(root: Path, **changes) -> RunView:
     """A run with results of its best on parts 1 and 2 with two seeds."""
     folder = als_run(root, trials=8)
     trial, row = RunView.open(folder).best()
@@ -42,7 +42,7 @@ def tested(root: Path, **changes) -> RunView:
 
 
 def test_means_stand_with_their_deviation_beside_default_and_baselines(tmp_path: Path) -> None:
-    info = final_info(tested(tmp_path))
+    info = final_info(measured(tmp_path))
     assert info is not None
     assert info.columns == ("best", "default", "tuned bias")
     first, second = info.rows
@@ -55,7 +55,7 @@ def test_means_stand_with_their_deviation_beside_default_and_baselines(tmp_path:
 
 
 def test_results_of_an_earlier_best_are_called_so(tmp_path: Path) -> None:
-    info = final_info(tested(tmp_path, trial=99))
+    info = final_info(measured(tmp_path, trial=99))
     assert info is not None
     assert info.stale is not None
     assert "trial 99" in info.stale
@@ -67,7 +67,7 @@ def test_the_page_has_the_block_only_where_there_are_results(tmp_path: Path) -> 
     text = render_run(plain, tmp_path / "reports").read_text()
     assert "Test results" not in text
     assert "the other parts of the split were not touched" in text
-    text = render_run(tested(tmp_path / "tested").path, tmp_path / "reports").read_text()
+    text = render_run(measured(tmp_path / "tested").path, tmp_path / "reports").read_text()
     assert "<h2>Test results</h2>" in text
     assert "0.81000 ± 0.01000" in text
     assert "std over seeds" in text
@@ -75,7 +75,7 @@ def test_the_page_has_the_block_only_where_there_are_results(tmp_path: Path) -> 
 
 
 def test_unreadable_results_are_an_error_of_the_report(tmp_path: Path) -> None:
-    view = tested(tmp_path)
+    view = measured(tmp_path)
     (view.path / "final" / "final.json").write_text("{")
     with pytest.raises(RecsearchError, match="not readable results"):
         final_info(view)
