@@ -233,7 +233,8 @@ def _check_same_users(samples: Sequence[Sample]) -> None:
         if sample.split_id != first.split_id or not np.array_equal(sample.users, first.users):
             raise VerificationError(
                 f"{first.name} and {sample.name} were measured on other splits or other parts "
-                f"of one ({first.split_id[:12]} and {sample.split_id[:12]}), so their users are no pairs.",
+                f"of one ({first.split_id[:12]} and {sample.split_id[:12]}), so their users are no "
+                "pairs.",
                 hint="Search both on the same data with the same --split-seed; with --test, run "
                 "recsearch final with the same --parts.",
             )
