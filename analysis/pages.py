@@ -18,6 +18,7 @@ from markupsafe import Markup
 from analysis import formatting
 from analysis.catalogue import COLUMNS, catalogue_info
 from analysis.exports import best_config_json, epochs_csv, trials_csv
+from analysis.final import final_info
 from analysis.folds import folds_info
 from analysis.overview import facts, overview_info
 from analysis.parameters import parameters_info
@@ -109,6 +110,7 @@ def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
         "parameters": parameters_info(run),
         "best": best_info(run),
         "folds": folds_info(run),
+        "final": final_info(run),
         "slices": [_markup(svg) for svg in slices.draw_slices(sliced)],
         "slices_caption": slices.caption(sliced),
         "lines": sliced.lines(),

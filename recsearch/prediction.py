@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -103,7 +103,13 @@ def write_csv(path: Path, table: pa.Table) -> None:
     """
     import pyarrow.csv as pc
 
-    replace_file(path, lambda file: pc.write_csv(table, file))
+    def write(file: BinaryIO) -> None:
+        # pyarrow quotes every name of its own header line.
+        file.write((",".join(table.column_names) + "\n").encode())
+        options = pc.WriteOptions(include_header=False, quoting_style="needed")
+        pc.write_csv(table, file, options)
+
+    replace_file(path, write)
 
 
 def _top(

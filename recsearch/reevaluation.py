@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from recsearch.errors import CheckpointNotFoundError, StoreDamagedError
+from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, UsageError
 from recsearch.evaluation import parse
 from recsearch.loading import EpochName, open_checkpoint, split_of
 from recsearch.measuring import measure
@@ -31,17 +31,22 @@ class Reevaluated:
 
 
 def trials_to_measure(view: RunView, which: str) -> list[TrialView]:
-    """``best``, ``all`` (that have an epoch), or a number.
+    """``best``, ``all`` (that have an epoch with a finite objective), or a number.
 
     Raises:
-        UsageError: no such trial.
+        UsageError: no such trial, or no epoch yet.
     """
-    if which == "all":
-        return [trial for trial in view.trials if trial.epochs]
+    if which not in ("best", "all"):
+        return [view.trial(int(which))]
+    best = view.best()
+    if best is None:
+        raise UsageError(
+            f"{view.name}: no epoch has finished yet.",
+            hint=f"See how far it is: recsearch status {view.path}",
+        )
     if which == "best":
-        found = view.best()
-        return [] if found is None else [found[0]]
-    return [view.trial(int(which))]
+        return [best[0]]
+    return [trial for trial in view.trials if view.trial_best(trial) is not None]
 
 
 def reevaluate(
@@ -59,13 +64,24 @@ def reevaluate(
     """
     names = [parse(name).name for name in metrics]
     split = split_of(view.identity)
-    for trial in trials:
+    several = list(trials)
+    for trial in several:
+        if len(several) > 1 and isinstance(epoch, int) and epoch > len(trial.epochs):
+            problem = f"trial {trial.number} of {view.name} ended after epoch {len(trial.epochs)}."
+            yield Reevaluated(trial.number, epoch, None, problem)
+            continue
         try:
             loaded = open_checkpoint(view.path, trial=trial.number, epoch=epoch, store=store)
         except (CheckpointNotFoundError, StoreDamagedError) as err:
-            row = view.trial_best(trial) if epoch == "best" else trial.epochs[-1]
-            number = epoch if isinstance(epoch, int) else (row.epoch if row else 0)
-            yield Reevaluated(trial.number, number, None, err.message)
+            yield Reevaluated(trial.number, _number(view, trial, epoch), None, err.message)
             continue
         found = measure(loaded.model, loaded.family, split, names)
         yield Reevaluated(trial.number, loaded.row.epoch, found)
+
+
+def _number(view: RunView, trial: TrialView, epoch: EpochName) -> int:
+    """Which epoch is meant; the trial has one."""
+    best = view.trial_best(trial)
+    if isinstance(epoch, int):
+        return epoch
+    return best.epoch if epoch == "best" and best is not None else trial.epochs[-1].epoch

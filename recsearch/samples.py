@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from recsearch.comparison import Sample
-from recsearch.errors import UsageError
-from recsearch.final.results import read_final
+from recsearch.errors import RecsearchError, UsageError
+from recsearch.evaluation import parse
+from recsearch.final.outcome import read_final
 from recsearch.identity import digest
 from recsearch.loading import open_checkpoint, split_of
 from recsearch.measuring import measure_users
@@ -20,6 +23,8 @@ def validation_sample(
     root: Path, metrics: Sequence[str] | None = None, store: str | None = None
 ) -> Sample:
     """The best epoch of a run on its validation part, measured again from its checkpoint.
+
+    A search over several folds is represented by the model of its first one.
 
     Args:
         root: the run folder.
@@ -32,7 +37,7 @@ def validation_sample(
     """
     loaded = open_checkpoint(root, store=store)
     split = split_of(loaded.view.identity)
-    names = tuple(metrics or loaded.view.identity["metrics"])
+    names = [parse(name).name for name in metrics or loaded.view.identity["metrics"]]
     values = measure_users(loaded.model, loaded.family, split, names)
     return Sample(
         name=loaded.view.name,
@@ -43,7 +48,7 @@ def validation_sample(
     )
 
 
-def test_sample(root: Path) -> Sample:
+def final_sample(root: Path) -> Sample:
     """The best configuration on the test parts, users' values averaged over seeds.
 
     Raises:
@@ -56,7 +61,14 @@ def test_sample(root: Path) -> Sample:
         raise UsageError(
             f"{root}: no test results here.", hint=f"Measure them first: recsearch final {root}"
         )
-    table = pq.read_table(root / "final" / "per-user.parquet").to_pandas()
+    path = root / "final" / "per-user.parquet"
+    try:
+        table = pq.read_table(path).to_pandas()
+    except (OSError, ValueError) as err:  # pyarrow's errors are both
+        raise RecsearchError(
+            f"{path}: not readable: {err}.",
+            hint=f"Write it anew from what has been measured: recsearch final {root}",
+        ) from err
     best = table[table["config"] == "best"].drop(columns=["config", "seed"])
     users = best.groupby(["part", "user_id"], sort=True).mean()
     ids = sorted({row["split_id"] for row in final.document["results"]["best"]["models"]})
@@ -67,6 +79,15 @@ def test_sample(root: Path) -> Sample:
         values={name: users[name].to_numpy(dtype=np.float64) for name in users.columns},
         seed_std=_seed_std(root),
     )
+
+
+def told_apart(samples: Sequence[Sample], roots: Sequence[Path]) -> list[Sample]:
+    """The same, those of one name called by their folders."""
+    times = Counter(sample.name for sample in samples)
+    return [
+        sample if times[sample.name] == 1 else replace(sample, name=str(root))
+        for sample, root in zip(samples, roots, strict=True)
+    ]
 
 
 def _seed_std(root: Path) -> dict[str, float]:

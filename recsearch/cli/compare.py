@@ -12,6 +12,7 @@ import click
 
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
+from recsearch.cli.words import split_names
 from recsearch.errors import UsageError
 
 
@@ -44,7 +45,7 @@ def compare(
     measured several. Exit code 3 if the runs were measured on other splits.
     """
     from recsearch.comparison import compare as compare_samples
-    from recsearch.samples import test_sample, validation_sample
+    from recsearch.samples import final_sample, told_apart, validation_sample
     from recsearch.threads import use_one_thread
 
     if len(runs) < 2:
@@ -52,12 +53,12 @@ def compare(
             "compare needs two runs at least.", hint="See what runs there are: recsearch status"
         )
     use_one_thread()
-    names = None if metrics is None else [name for name in metrics.split(",") if name]
+    names = None if metrics is None else split_names(metrics)
+    roots = [run_path(run) for run in runs]
     samples = [
-        test_sample(run_path(run)) if test else validation_sample(run_path(run), names, store_url)
-        for run in runs
+        final_sample(root) if test else validation_sample(root, names, store_url) for root in roots
     ]
-    rows = compare_samples(samples, names)
+    rows = compare_samples(told_apart(samples, roots), names)
     if as_json:
         print_json([asdict(row) for row in rows])
     elif as_csv:
@@ -71,14 +72,12 @@ def compare(
 
 def _show(rows: list[Any], *, test: bool) -> list[str]:
     several = len({(row.one, row.other) for row in rows}) > 1
+    seeded = any(row.seed_noise is not None for row in rows)
+    names = ("one", "other") if several else (rows[0].one, rows[0].other)
     headers = (
-        *(("runs",) if several else ()), "metric", "one", "other", "difference", "95 % interval",
-        "Wilcoxon", "Holm", "t", "Holm", "d", "r", "seeds", "better",
+        *(("runs",) if several else ()), "metric", *names, "difference", "95 % interval",
+        "Wilcoxon", "Holm", "t", "Holm", "d", "r", *(("seeds",) if seeded else ()), "better",
     )  # fmt: skip
-    if not several:
-        headers = tuple(
-            {"one": rows[0].one, "other": rows[0].other}.get(word, word) for word in headers
-        )
     table = [
         (
             *((f"{row.one} - {row.other}",) if several else ()),
@@ -90,7 +89,7 @@ def _show(rows: list[Any], *, test: bool) -> list[str]:
             *(_p(p) for p in (row.p_wilcoxon, row.p_wilcoxon_holm, row.p_t, row.p_t_holm)),
             f"{row.cohens_d:+.3f}",
             f"{row.rank_biserial:+.3f}",
-            "" if row.seed_noise is None else f"± {row.seed_noise:.5f}",
+            *((_noise(row.seed_noise),) if seeded else ()),
             row.better or "equal",
         )
         for row in rows
@@ -98,9 +97,14 @@ def _show(rows: list[Any], *, test: bool) -> list[str]:
     print_table(headers, table)
     part = "test parts" if test else "validation part, where each is the best of its search"
     return [
-        f"{rows[0].users} users, {part}; p values two-sided; Holm over {len(rows)} comparisons; "
-        "d: Cohen's d of the differences; r: rank-biserial; seeds: what other seeds alone do"
+        f"{max(row.users for row in rows)} users, {part}; p values two-sided; Holm over "
+        f"{len(rows)} comparisons; d: Cohen's d of the differences; r: rank-biserial"
+        + ("; seeds: standard deviation of the difference if seeds alone differed" * seeded)
     ]
+
+
+def _noise(value: float | None) -> str:
+    return "" if value is None else f"± {value:.5f}"
 
 
 def _p(value: float) -> str:

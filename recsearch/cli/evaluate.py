@@ -13,6 +13,7 @@ import click
 from recsearch.cli.load import EpochChoice
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
+from recsearch.cli.words import split_names
 
 
 class TrialChoice(click.ParamType):  # type: ignore[type-arg]
@@ -53,7 +54,7 @@ def evaluate(
 ) -> int:
     """Measure stored checkpoints of RUN on its validation part, without training.
 
-    Exit code 5 if some of the checkpoints are not in the store.
+    Exit code 5 if some of the checkpoints are not in the store, or damaged.
     """
     from recsearch.files import replace_file
     from recsearch.reevaluation import reevaluate, trials_to_measure
@@ -62,7 +63,7 @@ def evaluate(
 
     use_one_thread()
     view = RunView.open(run_path(run))
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    names = split_names(metrics)
     chosen = trials_to_measure(view, trials)
     rows = list(reevaluate(view, chosen, epoch, names, store_url))
     headers = ["trial", "epoch", *names]

@@ -25,11 +25,11 @@ from recsearch.cli.words import SpacedOptions, whole_numbers
 )
 @click.option("--parts", multiple=True, metavar="N …", help="Test parts.  [default: all]")
 @click.option(
-    "--configs",
-    type=click.Choice(["best", "default", "best,default"]),
-    default="best,default",
+    "--default/--no-default",
+    "with_default",
+    default=True,
     show_default=True,
-    help="What is measured.",
+    help="Measure the default configuration beside it.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Models at a time.  [default: cores]")
 @click.option(
@@ -44,7 +44,7 @@ def final(
     run: Path,
     seeds: tuple[str, ...],
     parts: tuple[str, ...],
-    configs: str,
+    with_default: bool,
     workers: int | None,
     store_url: str | None,
     as_json: bool,
@@ -56,18 +56,18 @@ def final(
     journal says when it was read. Killed anywhere, the same command goes on.
     """
     from recsearch.cpus import available_cpus
-    from recsearch.final import FinalRequest, run_final
+    from recsearch.final.plan import CONFIGS
+    from recsearch.final.work import FinalRequest, run_final
 
     def progress(unit: Any, phase: str, seconds: float) -> None:
         if not quiet:
-            name = f"{unit.candidate.name}, part {unit.part}, seed {unit.seed}"
-            click.echo(f"{name}: {phase} {seconds:.1f} s", err=True)
+            click.echo(f"{unit}: {phase} {seconds:.1f} s", err=True)
 
     request = FinalRequest(
         root=run_path(run),
         seeds=whole_numbers("--seeds", seeds),
         parts=whole_numbers("--parts", parts),
-        configs=tuple(configs.split(",")),
+        configs=CONFIGS if with_default else CONFIGS[:1],
         store_url=store_url,
         workers=workers or available_cpus(),
         command=shlex.join([program(), *sys.argv[1:]]),

@@ -83,7 +83,7 @@ def _chosen(users: str, split: Any) -> np.ndarray:
     """User numbers, ascending.
 
     Raises:
-        UsageError: the file is absent, or names a user that the model does not know.
+        UsageError: the file is absent, names no user, or one that the model does not know.
     """
     if users == "validation":
         return np.asarray(split.eval_users)
@@ -91,7 +91,7 @@ def _chosen(users: str, split: Any) -> np.ndarray:
         return np.arange(split.n_users)
     path = Path(users)
     try:
-        words = list(map(str.strip, path.read_text(encoding="utf-8").split("\n")))
+        words = list(map(str.strip, path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError) as err:
         raise UsageError(
             f"--users {users}: expected validation, all or a readable file ({err})."
@@ -103,4 +103,7 @@ def _chosen(users: str, split: Any) -> np.ndarray:
                 f"{path}, line {line}: user {word} is not among the {len(numbers)} users of the "
                 "data set."
             )
-    return np.array(sorted({numbers[word] for word in words if word}), dtype=np.int64)
+    chosen = sorted({numbers[word] for word in words if word})
+    if not chosen:
+        raise UsageError(f"--users {path}: names no user; expected one user id per line.")
+    return np.array(chosen, dtype=np.int64)

@@ -1,17 +1,21 @@
-"""Options that take several words: ``--seeds 1 2 3`` as well as ``--seeds 1,2,3``."""
+"""Options that take several numbers, ``--seeds 1 2 3`` or ``--seeds 1,2,3``; lists of names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
 from recsearch.errors import UsageError
 
+_NUMBERS = re.compile(r"[0-9][0-9,]*")
+
 
 class SpacedOptions(click.Command):
-    """A command some of whose options take all words up to the next option.
+    """A command some of whose options take all numbers that follow them.
 
     Args:
         spaced: those options; they must allow repetition.
@@ -25,20 +29,39 @@ class SpacedOptions(click.Command):
         """Give every word an option of its own, then parse as usual."""
         return super().parse_args(ctx, list(self._spread(args)))
 
-    def _spread(self, args: list[str]) -> Iterable[str]:
-        name, taken = "", 0
-        for word in args:
-            if word.startswith("-"):
-                name, taken = (word if word in self._spaced else ""), 0
-                if not name:
-                    yield word
-            elif name:
-                yield from (name, word)
-                taken += 1
-            else:
+    def _spread(self, args: list[str]) -> Iterator[str]:
+        words = deque(args)
+        while words:
+            word = words.popleft()
+            if word == "--":
                 yield word
-        if name and not taken:
-            yield name
+                yield from words
+                return
+            name, equals, first = word.partition("=")
+            if name not in self._spaced:
+                yield word
+                continue
+            if equals:
+                yield from (name, first)
+            elif not words or words[0].startswith("-"):
+                yield name  # which click says needs a value
+            else:
+                yield from (name, words.popleft())
+            # What is no number is the next argument: --seeds 1 2 runs/als-ml1m.
+            while words and _NUMBERS.fullmatch(words[0]):
+                yield from (name, words.popleft())
+
+
+def split_names(text: str) -> list[str]:
+    """The words of ``RMSE, NDCG@10``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--metrics: names no metric; expected some, such as RMSE,NDCG@10.")
+    return names
 
 
 def whole_numbers(option: str, words: Iterable[str]) -> tuple[int, ...]:
@@ -49,7 +72,7 @@ def whole_numbers(option: str, words: Iterable[str]) -> tuple[int, ...]:
     """
     found: dict[int, None] = {}
     for word in (part for words_ in words for part in words_.split(",") if part):
-        if not word.isdecimal():
-            raise UsageError(f"{option} {word}: expected whole numbers, such as {option} 1 2 3")
+        if not (word.isascii() and word.isdecimal()):
+            raise UsageError(f"{option} {word}: expected whole numbers, such as {option} 1 2 3.")
         found[int(word)] = None
     return tuple(found)

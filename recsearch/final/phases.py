@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from recsearch.data import Split
-from recsearch.errors import StoreDamagedError
+from recsearch.errors import CheckpointNotFoundError, RecsearchError, StoreDamagedError
 from recsearch.files import write_atomic
 from recsearch.final.plan import Unit
 from recsearch.identity import canonical_json, derive_seed
@@ -23,6 +23,7 @@ from recsearch.loading import split_of
 from recsearch.measuring import measure, measure_users, scoring
 from recsearch.models import Family, Model, resolve
 from recsearch.prediction import LIST_LENGTH, lists_table, predictions_table, write_parquet
+from recsearch.state import State
 from recsearch.store import BestAndLast, Manifest, Store
 from recsearch.store.retention import Record
 
@@ -32,14 +33,13 @@ PHASES = ("fit", "predict", "eval")
 LAST = BestAndLast("min", best=0, last=1)
 
 
+class DivergedError(RecsearchError):
+    """The model is not finite any more; other seeds and parts may fare better."""
+
+
 def done(unit: Unit) -> bool:
-    """Whether all phases of a model have ended."""
-    return unit.result.exists()
-
-
-def next_phase(unit: Unit) -> str:
-    """The phase that a model is in, judged by its files; `fit` looks into the store itself."""
-    return "eval" if unit.lists.exists() else "fit"
+    """Whether all phases of a model have ended, and what they wrote can be read."""
+    return read_result(unit) is not None and unit.users.exists()
 
 
 def run_phase(unit: Unit, phase: str) -> float:
@@ -48,6 +48,7 @@ def run_phase(unit: Unit, phase: str) -> float:
     Raises:
         StoreError: a checkpoint cannot be written or read.
         RecsearchError: a file cannot be written.
+        DivergedError: the model diverged; earlier checkpoints stay.
     """
     began = time.perf_counter()
     _RUN[phase](unit)
@@ -55,24 +56,41 @@ def run_phase(unit: Unit, phase: str) -> float:
 
 
 def fit(unit: Unit) -> None:
-    """Train to the last epoch, each epoch a checkpoint; what the store has is not trained again."""
-    family, split = _family(unit), _split(unit)
+    """Train to the last epoch, each epoch a checkpoint; what the store has is not trained again.
+
+    Checkpoints that turn out to be damaged are set aside, and training goes on from the last intact
+    one before them.
+    """
+    family, last = _family(unit), unit.candidate.epochs
     with Store.open(unit.store_url) as store:
-        model, base = _begin(unit, family, split, store)
+        base, state = _stored(unit, family, store)
         trained = 0 if base is None else base.epoch
+        if trained == last:
+            return
+        model = family.create(
+            dict(unit.candidate.config), _split(unit), derive_seed(unit.seed, "init")
+        )
+        if state is not None:
+            model.load_state(state)
+        del state
         with store.track(after=base) as track:
-            for epoch in range(trained + 1, unit.candidate.epochs + 1):
+            for epoch in range(trained + 1, last + 1):
                 model.train_epoch()
-                track.stage(model.state()).commit(unit.key, epoch, _info(unit, epoch))
+                after = model.state()
+                _check_finite(after, epoch)
+                track.stage(after).commit(unit.key, epoch, _info(unit, epoch))
                 seen = [Record(number, None) for number in range(1, epoch + 1)]
                 store.retain(unit.key, LAST, seen, owner=unit.owner)
 
 
 def predict(unit: Unit) -> None:
     """Write the lists of the part's users, and for models of ratings what they predict."""
-    model, family, split = _trained(unit)
+    family = _family(unit)
+    if unit.lists.exists() and (unit.predictions.exists() or not family.predicts_ratings):
+        return
+    model, split = _trained(unit, family), _split(unit)
     asked = scoring(model, family, split)
-    unit.folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(unit)
     if family.predicts_ratings:
         write_parquet(unit.predictions, predictions_table(asked, split))
     write_parquet(unit.lists, lists_table(asked.scores, split, split.eval_users, LIST_LENGTH))
@@ -82,16 +100,18 @@ def evaluate(unit: Unit) -> None:
     """Write the metrics of every user, then their means."""
     import pyarrow as pa
 
-    model, family, split = _trained(unit)
+    family = _family(unit)
+    model, split = _trained(unit, family), _split(unit)
     users = measure_users(model, family, split, unit.metrics)
+    # Not the means of the above: a pooled metric is over all ratings.
     means = measure(model, family, split, unit.metrics)
     ids = split.user_ids[split.eval_users]
     write_parquet(unit.users, pa.table({"user_id": ids, **users}))
     result = {
-        "config": unit.candidate.name,
         "part": unit.part,
         "seed": unit.seed,
         "epochs": unit.candidate.epochs,
+        "config": dict(unit.candidate.config),
         "key": unit.key,
         "split_id": split.split_id,
         "users": len(split.eval_users),
@@ -100,38 +120,40 @@ def evaluate(unit: Unit) -> None:
     write_atomic(unit.result, result)
 
 
-def read_result(unit: Unit) -> dict[str, Any]:
-    """What `evaluate` wrote."""
-    return dict(json.loads(unit.result.read_text(encoding="utf-8")))
+def read_result(unit: Unit) -> dict[str, Any] | None:
+    """What `evaluate` wrote; None where it has not, or where the file is damaged."""
+    try:
+        found = json.loads(unit.result.read_text(encoding="utf-8"))
+        return found if found["key"] == unit.key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 _RUN: dict[str, Callable[[Unit], None]] = {"fit": fit, "predict": predict, "eval": evaluate}
 
 
-def _begin(unit: Unit, family: Family, split: Split, store: Store) -> tuple[Model, Manifest | None]:
-    """The model as the store has it: after its last intact epoch, or untrained."""
-    seed = derive_seed(unit.seed, "init")
-    model = family.create(dict(unit.candidate.config), split, seed)
+def _stored(unit: Unit, family: Family, store: Store) -> tuple[Manifest | None, State | None]:
+    """The last intact epoch in the store, made the unit's own, and its state."""
     for epoch in sorted(store.epochs(unit.key), reverse=True):
         if epoch > unit.candidate.epochs:
             continue
+        # Of the last epoch all parts are read: the next phases score from it.
+        parts = None if epoch == unit.candidate.epochs else family.continue_parts
         try:
             info = store.read(unit.key, epoch).info
             store.adopt(unit.key, epoch, {**info, **_claim(unit)})
-            base = store.read(unit.key, epoch)
-            model.load_state(store.restore(unit.key, epoch, parts=family.continue_parts))
+            return store.read(unit.key, epoch), store.restore(unit.key, epoch, parts=parts)
         except StoreDamagedError:
             store.quarantine(unit.key, epoch)
-            continue
-        return model, base
-    return model, None
+        except CheckpointNotFoundError:
+            continue  # its owner dropped it since it was listed
+    return None, None
 
 
-def _trained(unit: Unit) -> tuple[Model, Family, Split]:
-    family = _family(unit)
+def _trained(unit: Unit, family: Family) -> Model:
     with Store.open(unit.store_url, create=False) as store:
         state = store.restore(unit.key, unit.candidate.epochs)
-    return family.load(dict(unit.candidate.config), state), family, _split(unit)
+    return family.load(dict(unit.candidate.config), state)
 
 
 def _family(unit: Unit) -> Family:
@@ -146,6 +168,26 @@ def _split(unit: Unit) -> Split:
 def _cached_split(identity: str, part: int) -> Split:
     """A worker measures several models on one part."""
     return split_of(json.loads(identity), part)
+
+
+def _make_folder(unit: Unit) -> None:
+    try:
+        unit.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise RecsearchError(
+            f"{unit.folder}: cannot make this folder: {err.strerror}.",
+            hint="Mend the run folder (space, rights), then type the same command again.",
+        ) from err
+
+
+def _check_finite(state: State, epoch: int) -> None:
+    """Where a diverged model has no score, the bias model would be measured in its place."""
+    for part_name, part in state.items():
+        for name, array in part.tensors.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise DivergedError(
+                    f"{name} of the {part_name} is not finite after epoch {epoch}: it diverged."
+                )
 
 
 def _claim(unit: Unit) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsearch.data import Split
 from recsearch.errors import UsageError
-from recsearch.loading import split_of
+from recsearch.evaluation import EVALUATION_VERSION
+from recsearch.identity import digest
+from recsearch.loading import split_spec
 from recsearch.models import Family
-from recsearch.plan import trial_key
+from recsearch.prediction import LIST_LENGTH
 from recsearch.run import RunView
 
 CONFIGS = ("best", "default")
@@ -55,13 +56,23 @@ class Unit:
 
     @property
     def owner(self) -> str:
-        """Whose checkpoints these are, in the store."""
-        return f"{self.identity['run_id']}/final/{self.key[:16]}"
+        """Whose checkpoints these are, in the store.
+
+        Units of one key that stop after other numbers of epochs keep other checkpoints.
+        """
+        return f"{self.identity['run_id']}/final/{self.key[:16]}-{self.candidate.epochs}"
 
     @property
     def folder(self) -> Path:
-        """Where its results are; named by what was trained, so that nothing is overwritten."""
-        return self.root / "units" / f"{self.key[:16]}-{self.candidate.epochs}"
+        """Where its results are; named by what decides them, so that none is overwritten."""
+        measured = {
+            "key": self.key,
+            "epochs": self.candidate.epochs,
+            "metrics": self.metrics,
+            "evaluation": EVALUATION_VERSION,
+            "list": LIST_LENGTH,
+        }
+        return self.root / "units" / f"part-{self.part}-seed-{self.seed}-{digest(measured)[:12]}"
 
     @property
     def lists(self) -> Path:
@@ -80,8 +91,11 @@ class Unit:
 
     @property
     def result(self) -> Path:
-        """Means and times; written last."""
+        """Means over the users; written last."""
         return self.folder / "result.json"
+
+    def __str__(self) -> str:
+        return f"{self.candidate.name}, part {self.part}, seed {self.seed}"
 
 
 def searched_parts(identity: Mapping[str, Any]) -> int:
@@ -89,14 +103,12 @@ def searched_parts(identity: Mapping[str, Any]) -> int:
     return int(identity.get("validation", {}).get("folds", 1))
 
 
-def test_parts(identity: Mapping[str, Any], wanted: Sequence[int] | None = None) -> list[int]:
-    """The parts to measure on.
+def parts_to_test(identity: Mapping[str, Any], wanted: Sequence[int] = ()) -> list[int]:
+    """The parts to measure on: ``wanted``, or all that the search has not validated on.
 
     Raises:
         UsageError: one of ``wanted`` is none, or the split has none.
     """
-    from recsearch.loading import split_spec
-
     searched, parts = searched_parts(identity), split_spec(identity).parts
     there = list(range(searched, parts))
     if not there:
@@ -105,11 +117,13 @@ def test_parts(identity: Mapping[str, Any], wanted: Sequence[int] | None = None)
             "part is left to test on.",
             hint="Search with fewer --folds than the split has parts.",
         )
-    wrong = [part for part in wanted or () if part not in there]
+    wrong = [part for part in wanted if part not in there]
     if wrong:
         raise UsageError(
-            f"part {wrong[0]} is no test part of {identity['name']}: those are "
-            f"{', '.join(map(str, there))}; the search saw the others.",
+            f"--parts {wrong[0]}: is no test part of {identity['name']}: those are "
+            f"{', '.join(map(str, there))}; the search saw "
+            f"{', '.join(map(str, range(searched)))}.",
+            hint="Leave --parts out to measure on all test parts.",
         )
     return sorted(set(wanted)) if wanted else there
 
@@ -142,17 +156,20 @@ def candidates(view: RunView, family: Family, names: Iterable[str] = CONFIGS) ->
 
 
 def make_units(
-    view: RunView, family: Family, chosen: Sequence[Candidate], parts: Sequence[int],
-    seeds: Sequence[int], store_url: str,
-) -> list[Unit]:  # fmt: skip
-    """Every model to measure. Its key has no metrics: nothing is measured while it is trained."""
-    splits: dict[int, Split] = {part: split_of(view.identity, part) for part in parts}
+    view: RunView,
+    family: Family,
+    chosen: Sequence[Candidate],
+    parts: Sequence[int],
+    seeds: Sequence[int],
+    store_url: str,
+) -> list[Unit]:
+    """Every model to measure, the best configuration of a part first. Reads no test data."""
     return [
         Unit(
             candidate=candidate,
             part=part,
             seed=seed,
-            key=trial_key(family, candidate.config, splits[part], seed, ()),
+            key=unit_key(view.identity, family, candidate.config, part, seed),
             metrics=tuple(view.identity["metrics"]),
             identity=view.identity,
             store_url=store_url,
@@ -162,3 +179,28 @@ def make_units(
         for seed in seeds
         for candidate in chosen
     ]
+
+
+def unit_key(
+    identity: Mapping[str, Any], family: Family, config: Mapping[str, Any], part: int, seed: int
+) -> str:
+    """Address of a model in the store: equal numbers by construction, whatever run asks for it.
+
+    The key of a trial has the id of the split that it was trained on. That of a test part is known
+    only once the part has been read, so here the split of the search and the number of the part
+    stand for it. Nothing is measured while it is trained, so no metrics are in it.
+    """
+    where = {} if family.device == "cpu" else {"device": family.device}
+    return digest(
+        {
+            "final": 1,
+            "split": identity["split"]["split_id"],
+            "part": part,
+            "model": family.class_path,
+            "config": dict(config),
+            "seed": seed,
+            "code": family.code_version,
+            "versions": family.versions(),
+            **where,
+        }
+    )
