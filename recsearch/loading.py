@@ -51,6 +51,7 @@ def load(
     trial: int | None = None,
     epoch: EpochName = "best",
     store: str | Path | None = None,
+    by: str | None = None,
 ) -> Pipeline:
     """Load a trained model as a LensKit pipeline.
 
@@ -62,6 +63,7 @@ def load(
         trial: trial number; the run's best trial by default.
         epoch: 1-based epoch, ``"best"`` (of the trial) or ``"last"``.
         store: the checkpoint store; the one that the run was written with by default.
+        by: the metric that decides what is best; the run's (first) objective by default.
 
     Raises:
         UsageError: no such run, trial or epoch.
@@ -71,7 +73,7 @@ def load(
 
     if is_export(Path(run)):
         return load_export(Path(run)).to_pipeline(None)
-    return open_checkpoint(run, trial=trial, epoch=epoch, store=store).pipeline()
+    return open_checkpoint(run, trial=trial, epoch=epoch, store=store, by=by).pipeline()
 
 
 def open_checkpoint(
@@ -80,10 +82,11 @@ def open_checkpoint(
     trial: int | None = None,
     epoch: EpochName = "best",
     store: str | Path | None = None,
+    by: str | None = None,
 ) -> Loaded:
     """Restore one checkpoint of a run; arguments and errors as for `load`."""
     view = RunView.open(run)
-    chosen, row = _choose(view, trial, epoch)
+    chosen, row = _choose(view, trial, epoch, by)
     family = resolve(view.identity["search"]["model"]["class"])
     with Store.open(store or view.store_url, create=False) as opened:
         try:
@@ -168,9 +171,11 @@ def split_of(identity: dict[str, Any], part: int | None = None) -> Split:
     return split
 
 
-def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialView, EpochRow]:
+def _choose(
+    view: RunView, number: int | None, epoch: EpochName, by: str | None
+) -> tuple[TrialView, EpochRow]:
     if number is None:
-        found = view.best()
+        found = view.best(by)
         if found is None:
             raise UsageError(
                 f"{view.name}: no epoch has finished yet.",
@@ -179,7 +184,7 @@ def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialV
         trial, best = found
     else:
         trial = view.trial(number)
-        top = view.trial_best(trial)
+        top = view.trial_best(trial, by)
         if top is None:
             raise UsageError(
                 f"trial {number} of {view.name} has no finished epoch.",

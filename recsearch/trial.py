@@ -18,14 +18,14 @@ import numpy as np
 from recsearch.baselines import bias_scores
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreDamagedError
-from recsearch.evaluation import evaluate, parse
+from recsearch.evaluation import evaluate
 from recsearch.identity import derive_seed
 from recsearch.models import Family, Model, Remade
 from recsearch.models.piped import NOTE, gives_blocks, pipeline_scores
-from recsearch.plan import TrialPlan, records
+from recsearch.plan import TrialPlan
 from recsearch.state import State
 from recsearch.store import Saved, Store
-from recsearch.store.retention import All, BestAndLast
+from recsearch.store.retention import All
 from recsearch.store.staged import Staged
 from recsearch.store.track import Codec, Track
 from recsearch.takeover import take_over
@@ -72,7 +72,7 @@ def run_trial(
     note = taken.damage
     for row in taken.rows:
         history.append(row)
-        finished = plan.finish_reason(plan.values(history))
+        finished = plan.finish_reason(history)
         yield replace(_replayed(row, plan, finished), note=note)
         note = None
         if finished:
@@ -140,7 +140,8 @@ def _train_one(
     staged = track.stage(state)
     try:
         metrics = measure(model, family, split, plan.metrics)
-        _check_objective(plan.objective, metrics, epoch)
+        for objective in plan.objectives:
+            _check_objective(objective.name, metrics, epoch)
     except BaseException:
         staged.abandon()
         raise
@@ -172,7 +173,7 @@ def _train_one(
         stored_bytes=saved.stored_bytes,
         logical_bytes=saved.logical_bytes,
         cached=False,
-        finished=plan.finish_reason(plan.values(history)),
+        finished=plan.finish_reason(history),
     )
 
 
@@ -221,8 +222,7 @@ def _replayed(row: Mapping[str, Any], plan: TrialPlan, finished: str | None) -> 
 
 
 def _retain(plan: TrialPlan, store: Store, history: Sequence[Mapping[str, Any]]) -> None:
-    judged = records(plan.values(history))
-    store.retain(plan.key, plan.policy, judged, owner=plan.owner)
+    store.retain(plan.key, plan.policy, plan.records(history), owner=plan.owner)
 
 
 def _recomputes(plan: TrialPlan) -> bool:
@@ -235,8 +235,7 @@ def _thin(
     """Of epochs that are neither best nor last any more, store no longer what can be computed."""
 
     def others(rows: Sequence[Mapping[str, Any]]) -> set[int]:
-        values = plan.values(rows)
-        needed = BestAndLast(parse(plan.objective).direction).keep(records(values))
+        needed = plan.best_and_last.keep(plan.records(rows))
         return set(range(1 + made.epochs_back, len(rows) + 1)) - needed
 
     for epoch in others(history) - others(history[:-1]):

@@ -30,6 +30,7 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--trial", type=int, help="Trial number.  [default: the best trial]")
+@click.option("--by", help="Best by this metric, not the (first) objective.")
 @click.option("--epoch", type=EpochChoice(), default="best", show_default=True, help="Which epoch.")
 @click.option("--user", help="Print recommendations for this user id.")
 @click.option(
@@ -61,6 +62,7 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 def load(
     run: Path,
     trial: int | None,
+    by: str | None,
     epoch: Any,
     user: str | None,
     count: int,
@@ -72,7 +74,7 @@ def load(
     """Load a checkpoint of RUN, check it, and recommend (--user) or export (--out)."""
     from recsearch.loading import open_checkpoint, split_of
 
-    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, store=store_url)
+    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, store=store_url, by=by)
     split = None
     try:
         split = split_of(loaded.view.identity) if check or user else None
@@ -141,9 +143,9 @@ def _recommend(loaded: Any, split: Any, user: str, count: int) -> list[dict[str,
 
 
 def _show(loaded: Any, report: dict[str, Any]) -> None:
-    objective = loaded.view.objective.name
     click.echo(f"loaded     {report['run']}, trial {report['trial']}, epoch {report['epoch']}")
-    click.echo(f"{objective:<10} {loaded.row.value(objective):.6f}")
+    for objective in loaded.view.objectives:
+        click.echo(f"{objective.name:<10} {loaded.row.value(objective.name):.6f}")
     if "checked" in report:
         click.echo(
             f"checked    {len(loaded.row.metrics)} validation metrics recomputed, "

@@ -24,7 +24,12 @@ DEFAULT_SEED = 42
     "--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included."
 )
 @click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most.")
-@click.option("--metric", help="Objective, such as RMSE or NDCG@10.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Objective, such as RMSE or NDCG@10; several (RMSE,NDCG@10) for their Pareto front.",
+)
 @click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher.")
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Pruning rule.")
 @click.option(
@@ -82,7 +87,7 @@ def search(
     dataset: str | None,
     trials: int | None,
     max_epochs: int | None,
-    metric: str | None,
+    metrics: tuple[str, ...],
     method: str | None,
     scheduler: str | None,
     settings: tuple[str, ...],
@@ -114,10 +119,11 @@ def search(
     from recsearch.spec import load_search, parse_override
     from recsearch.tuning.cluster import quieten
 
+    objectives = [name.strip() for text in metrics for name in text.split(",")]
     named = {
         "search.trials": trials,
         "search.max_epochs": max_epochs,
-        "search.metric": metric,
+        "search.metric": objectives if len(objectives) > 1 else next(iter(objectives), None),
         "search.method": method,
         "search.scheduler": scheduler,
         "search.retention": retention,
@@ -133,7 +139,7 @@ def search(
     variant = [
         value
         for value in (
-            metric and parse(metric).name,
+            *(parse(name).name for name in objectives),
             method,
             scheduler,
             max_epochs and f"epochs{max_epochs}",

@@ -20,7 +20,6 @@ from recsearch.cost import (
     measure_rate,
 )
 from recsearch.estimate import Estimate, estimate, parse_size
-from recsearch.evaluation import parse
 from recsearch.journal import JournalInMemory, read_events
 from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial
@@ -111,14 +110,14 @@ def forecast(resolved: Resolved) -> Forecast:
         store.check(parse_size(spec.search.quota))
     workers, cpus = request.workers or available_cpus(), available_cpus()
     events = [] if request.fresh else read_events(paths.journal)
-    objective = parse(spec.search.metric)
-    record = Record.replay(objective, events)
+    first, *further = spec.objectives
+    record = Record.replay(first, events, further)
     cost = CostModel(family, resolved.split, measure_rate()).calibrated(record)
     check_memory(spec, cost, workers, available_bytes(), begun=paths.identity.exists())
     finished = [t.searched for t in record.trials.values() if t.searched.finished]
     have = [len(trial.epochs) for trial in finished if trial.epochs]
     epochs = fmean(have) if have else expected_epochs(terms.max_epochs, terms.stop, terms.pruning)
-    planned, total, others = _determined(resolved, Record.replay(objective, events), cost)
+    planned, total, others = _determined(resolved, Record.replay(first, events, further), cost)
     left = len(planned) + others
     core = _seconds(resolved, cost, planned, others, epochs)
     point, config = largest(spec, cost)
