@@ -16,7 +16,7 @@ from recsearch.space import Params, Space
 from recsearch.spec import SearchSpec
 from recsearch.suggest.types import Feasible
 
-DRAWS = 4096
+DRAWS = 1024
 """Random points among which a search that is constrained must find one that it may train."""
 
 HALVINGS = 40
@@ -82,7 +82,7 @@ def check_feasible(
     """Refuse a search of which no point may be trained.
 
     Raises:
-        UsageError: neither the ends of the ranges nor thousands of random points are small enough.
+        UsageError: neither the ends of the ranges nor a thousand random points are small enough.
     """
     smallest: tuple[int, Params] | None = None
     for point in _candidates(spec.space, seed):

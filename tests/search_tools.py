@@ -64,6 +64,7 @@ def plan(
     retention: str = "best+last",
     run_id: str = "run-a",
     seed: int = 1,
+    others: tuple[str, ...] = (),
     **config: Any,
 ) -> TrialPlan:
     """The plan of one trial on `planted_split`."""
@@ -82,6 +83,7 @@ def plan(
         retention=retention,
         recompute=False,
         run_id=run_id,
+        others=others,
     )
 
 

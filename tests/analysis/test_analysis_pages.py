@@ -160,8 +160,8 @@ def two_objectives(root: Path) -> Path:
     return run.write(root)
 
 
-MAKERS = [two_objectives, als_run, hostile_run, one_trial, grid, just_opened, all_cached, only_errors, empty,
-          no_space]  # fmt: skip
+MAKERS = [als_run, hostile_run, one_trial, grid, just_opened, all_cached, only_errors, empty,
+          no_space, two_objectives]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", MAKERS)
