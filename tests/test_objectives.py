@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from search_tools import plan, search_without_ray
 from spec_files import FILE
 
 from recsearch.cli.runs import best
+from recsearch.cli.store.keep import prune
 from recsearch.cli.summary import result_lines
 from recsearch.errors import SpecError
 from recsearch.evaluation import parse
@@ -26,6 +28,7 @@ from recsearch.record import Record
 from recsearch.run import RunPaths, RunView
 from recsearch.spec import SearchSpec, load_search
 from recsearch.stopping import Plateau
+from recsearch.store import Store
 from recsearch.store.retention import TrialRecords
 from recsearch.suggest import Suggestion
 from recsearch.verification import read_config, verify
@@ -279,3 +282,14 @@ def test_the_best_by_an_objective_is_on_the_front_where_it_is_tied() -> None:
         found = record.best(metric)
         assert found is not None
         assert found[1] is front[0][1]
+
+
+def test_pruning_the_store_by_hand_leaves_the_front(made: RunView, tmp_path: Path) -> None:
+    """A copy of the store, pruned to the best epoch of each trial."""
+    copy = tmp_path / "store"
+    shutil.copytree(made.store_url, copy)
+    done = CliRunner().invoke(prune, ["--policy", "best", "--store", str(copy)])
+    assert done.exit_code == 0, done.output
+    with Store.open(copy) as store:
+        for trial, row in made.front():
+            assert row.epoch in store.epochs(trial.key)
