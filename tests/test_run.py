@@ -93,7 +93,7 @@ def test_a_run_may_be_resumed_with_another_quota_or_from_before_there_were_any(
         ("store", "../../elsewhere", "store"),
     ],
 )
-def test_another_identity_is_refused_naming_exactly_the_field(
+def test_b13_another_identity_is_refused_naming_exactly_the_field(
     paths: RunPaths, field: str, value: Any, named: str
 ) -> None:
     before = snapshot(paths.root)
@@ -120,7 +120,7 @@ def test_a_folder_without_a_run_is_a_usage_error(tmp_path: Path) -> None:
         RunView.open(tmp_path)
 
 
-def test_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) -> None:
+def test_b5_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) -> None:
     with Journal(paths.journal) as journal:
         journal.append(
             "opened", pid=4711, host="elsewhere", version="0", workers=1, trials=1, resumed=False

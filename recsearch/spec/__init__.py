@@ -4,7 +4,7 @@ from recsearch.spec.check import check_against_model
 from recsearch.spec.files import available_searches, find_search, load_search
 from recsearch.spec.overrides import parse_override
 from recsearch.spec.schema import describe_schema
-from recsearch.spec.search import SearchSpec
+from recsearch.spec.search import SearchSpec, objectives_of
 
 __all__ = [
     "SearchSpec",
@@ -13,5 +13,6 @@ __all__ = [
     "describe_schema",
     "find_search",
     "load_search",
+    "objectives_of",
     "parse_override",
 ]
