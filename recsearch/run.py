@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -251,14 +251,14 @@ def check_identity(paths: RunPaths, asked: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def locked(paths: RunPaths) -> Iterator[None]:
-    """Hold the run folder for this process; made if absent, and gone again if nothing is written.
+    """Hold the run folder for this process; made if absent, and gone again if still empty.
 
     Raises:
         RunLockedError: another live process holds it.
         RecsearchError: the folder cannot be made or written.
     """
-    absent = [folder for folder in (paths.root, *paths.root.parents) if not folder.exists()]
     try:
+        absent = not paths.root.exists()
         paths.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(paths.lock, timeout=0)
         lock.acquire()
@@ -277,18 +277,11 @@ def locked(paths: RunPaths) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is held, so that no other process has it by then.
-        _clear(absent, paths.lock)
+        if absent:
+            # A search that was refused has written nothing, and leaves nothing.
+            with contextlib.suppress(OSError):
+                paths.root.rmdir()
         lock.release()
-
-
-def _clear(absent: Sequence[Path], lock: Path) -> None:
-    """Remove folders that were made for a run, innermost first, where they are empty."""
-    with contextlib.suppress(OSError):
-        if absent and list(absent[0].iterdir()) == [lock]:
-            lock.unlink()
-        for folder in absent:
-            folder.rmdir()
 
 
 def move_aside(paths: RunPaths) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from search_tools import plan, search_without_ray
+from search_tools import fold_plan, plan, planted_folds, search_without_ray
 from spec_files import FILE
 
 from recsearch.cli.runs import best
@@ -21,6 +21,7 @@ from recsearch.journal import JournalInMemory
 from recsearch.keeping import ManyRetention, record_of, retention_of
 from recsearch.ledger import Ledger
 from recsearch.loading import open_checkpoint
+from recsearch.models import resolve
 from recsearch.pareto import dominates, losses
 from recsearch.planner import Planner
 from recsearch.pruning import Rule
@@ -31,6 +32,7 @@ from recsearch.stopping import Plateau
 from recsearch.store import Store
 from recsearch.store.retention import TrialRecords
 from recsearch.suggest import Suggestion
+from recsearch.trial import run_trial
 from recsearch.verification import read_config, verify
 
 BOTH = ["RMSE", "NDCG@10"]
@@ -293,3 +295,64 @@ def test_pruning_the_store_by_hand_leaves_the_front(made: RunView, tmp_path: Pat
     with Store.open(copy) as store:
         for trial, row in made.front():
             assert row.epoch in store.epochs(trial.key)
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> RunView:
+    return search_without_ray(
+        tmp_path_factory.mktemp("folds"), folds=2, search__metric=BOTH, search__trials=3,
+        search__stop="none",
+    )  # fmt: skip
+
+
+def test_with_folds_the_front_is_that_of_the_means_and_stays_in_every_fold(
+    folded: RunView, tmp_path: Path
+) -> None:
+    everything = [row for trial in folded.trials for row in trial.epochs]
+    for row in everything:
+        assert row.folds is not None
+        for name in BOTH:
+            assert row.value(name) == pytest.approx(sum(fold[name] for fold in row.folds) / 2)
+    points = [point(row) for row in everything]
+    front = [point(row) for _, row in folded.front()]
+    assert front == sorted({p for p in points if not any(dominates(o, p) for o in points)})
+    copy = tmp_path / "store"
+    shutil.copytree(folded.store_url, copy)
+    pruned = CliRunner().invoke(prune, ["--policy", "best", "--store", str(copy)])
+    assert pruned.exit_code == 0, pruned.output
+    for place in (Path(folded.store_url), copy):
+        with Store.open(place) as store:
+            for trial in folded.trials:
+                one, other = (store.epochs(key) for key in trial.keys)
+                assert one == other, "what stays of one fold stays of the other"
+            for trial, row in folded.front():
+                assert all(row.epoch in store.epochs(key) for key in trial.keys)
+
+
+def test_with_folds_the_files_have_each_fold_and_its_key(folded: RunView) -> None:
+    paths = RunPaths(folded.path)
+    document = json.loads(paths.front.read_text())
+    for found, (trial, row) in zip(document["front"], folded.front(), strict=True):
+        assert (found["folds"], found["checkpoint"]["keys"]) == (row.folds, list(trial.keys))
+    best_by = folded.best("NDCG@10")
+    assert best_by is not None
+    config = read_config(paths.best_config_by("NDCG@10"))
+    assert (config["folds"], config["keys"]) == (best_by[1].folds, list(best_by[0].keys))
+    assert verify(config, folded.store_url).bit_equal
+    loaded = open_checkpoint(folded.path, by="NDCG@10", fold=1)
+    assert (loaded.trial.number, loaded.row.epoch) == (best_by[0].number, best_by[1].epoch)
+    assert loaded.metrics["NDCG@10"] == best_by[1].of_fold(1)["NDCG@10"]
+    lines = [line.split()[0] for line in result_lines(folded.record)]
+    assert lines[:5] == ["RMSE", "folds", "NDCG@10", "folds", "front"]
+
+
+def test_a_trial_with_folds_and_two_objectives_is_served_from_its_checkpoints(
+    tmp_path: Path,
+) -> None:
+    what = fold_plan(3, others=("RMSE-pooled",), max_epochs=4, best_epoch=2, spread=0.5)
+    family = resolve("planted:PlantedFolds")
+    with Store.open(f"memory://{tmp_path.name}") as store:
+        first, again = (list(run_trial(what, family, planted_folds(), store)) for _ in range(2))
+        assert [store.epochs(key) for key in what.keys] == [[2, 4]] * 3
+    assert [result.metrics for result in again] == [result.metrics for result in first]
+    assert all(result.replayed for result in again)

@@ -144,6 +144,19 @@ def test_b5_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) ->
         pass
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_refused_search_leaves_no_folder_that_was_not_there(tmp_path: Path, there: bool) -> None:
+    paths = RunPaths(tmp_path / "runs" / "als")
+    if there:
+        paths.root.mkdir(parents=True)
+    with pytest.raises(UsageError), locked(paths):
+        raise UsageError("no point of the space is small enough")
+    assert paths.root.exists() == there
+    with locked(paths):
+        paths.journal.write_text("")
+    assert paths.journal.exists()
+
+
 def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecsearchError, match="--run"), locked(RunPaths(tmp_path / "file" / "run")):
