@@ -12,7 +12,7 @@ from analysis.folds import fold_cells, fold_columns
 from analysis.formatting import exact
 from analysis.results import parameter_names
 from analysis.values import all_rows
-from recsearch.best import config_document
+from recsearch.best import config_document, front_document
 from recsearch.record import EpochRow, TrialView
 from recsearch.run import RunView
 
@@ -23,6 +23,14 @@ def best_config_json(run: RunView) -> str | None:
     if best is None:
         return None
     document = exact(config_document(run.identity, *best))
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def pareto_json(run: RunView) -> str | None:
+    """The Pareto front with configurations; None for one objective, or before there is one."""
+    if len(run.objectives) < 2 or not run.front():
+        return None
+    document = exact(front_document(run.identity, run.record))
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

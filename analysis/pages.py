@@ -17,17 +17,18 @@ from markupsafe import Markup
 
 from analysis import formatting
 from analysis.catalogue import COLUMNS, catalogue_info
-from analysis.exports import best_config_json, epochs_csv, trials_csv
+from analysis.exports import best_config_json, epochs_csv, pareto_json, trials_csv
 from analysis.final import final_info
 from analysis.folds import folds_info
 from analysis.overview import facts, overview_info
 from analysis.parameters import parameters_info
-from analysis.plots import comparison, curves, histogram, progress, slices
+from analysis.plots import comparison, curves, front, histogram, progress, slices
 from analysis.reproduce import reproduce_info
 from analysis.results import (
     best_info,
     checkpoints_info,
     failures_info,
+    front_rows,
     parameter_names,
     trials_info,
 )
@@ -64,6 +65,7 @@ def render_run(run_path: str | Path, out_dir: str | Path, store_url: str | None 
     page = _environment().get_template("run.html").render(_run_context(run, store_url))
     files = {
         "best-config.json": best_config_json(run),
+        "pareto.json": pareto_json(run),
         "trials.csv": trials_csv(run),
         "epochs.csv": epochs_csv(run),
         "index.html": page,
@@ -111,6 +113,9 @@ def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
         "best": best_info(run),
         "folds": folds_info(run),
         "final": final_info(run),
+        "objectives": [objective.name for objective in run.objectives],
+        "front": front_rows(run),
+        "front_figure": _front(run),
         "slices": [_markup(svg) for svg in slices.draw_slices(sliced)],
         "slices_caption": slices.caption(sliced),
         "lines": sliced.lines(),
@@ -126,6 +131,11 @@ def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
         "n_trials": len(run.trials),
         "reproduce": reproduce_info(run, store_url),
     }
+
+
+def _front(run: RunView) -> Figure | None:
+    info = front.front_info(run)
+    return None if info is None else _figure(front.draw_front(info), front.caption(info))
 
 
 def _histogram(run: RunView) -> Figure | None:

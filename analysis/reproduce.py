@@ -71,6 +71,10 @@ def _commands(run: RunView, store_url: str | None) -> list[tuple[str, str]]:
             (f"recsearch verify {where}{store}", "retrains the best and compares every metric")
         )
         found.append((f"recsearch load {where}{store}", "loads the best model from the store"))
+        for metric in run.objectives[1:]:
+            config = shlex.quote(f"runs/{run.path.name}/best-config-{metric.name}.json")
+            purpose = f"retrains the best by {metric.name}"
+            found.append((f"recsearch verify {config}{store}", purpose))
     return found
 
 

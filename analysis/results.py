@@ -52,6 +52,17 @@ class TrialRow(NamedTuple):
     best: bool
 
 
+class FrontRow(NamedTuple):
+    """One epoch of the Pareto front; ``values`` are in the order of the objectives."""
+
+    trial: int
+    epoch: int
+    state: str
+    values: tuple[str, ...]
+    best_by: tuple[str, ...]
+    params: tuple[str, ...]
+
+
 class Failure(NamedTuple):
     """A trial that ended in an error; ``epoch`` is the one it failed in."""
 
@@ -104,6 +115,25 @@ def best_info(run: RunView) -> BestInfo | None:
         ),
         baseline_names=names,
         metrics=tuple(_metric_row(run, row, name, names) for name in _metric_names(run, row)),
+    )
+
+
+def front_rows(run: RunView) -> tuple[FrontRow, ...]:
+    """The Pareto front, best by the first objective first; nothing for one objective."""
+    if len(run.objectives) < 2:
+        return ()
+    bests = {metric.name: run.record.best(metric) for metric in run.objectives}
+    names = parameter_names(run)
+    return tuple(
+        FrontRow(
+            trial=trial.number,
+            epoch=row.epoch,
+            state=trial.state,
+            values=tuple(metric(row.value(objective.name)) for objective in run.objectives),
+            best_by=tuple(name for name, best in bests.items() if best and best[1] is row),
+            params=tuple(_param(trial, name) for name in names),
+        )
+        for trial, row in run.front()
     )
 
 

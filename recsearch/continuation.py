@@ -156,7 +156,9 @@ class Continuation:
         """Whether a trial has all its epochs, or would stop at one that it has."""
         if not trial.finished and trial.target == self._epochs:
             return False
-        metric = self._ledger.record.objective
-        values = trial.history(metric.name)
-        stops = (self._stop.stop(values[:n], metric.direction) for n in range(1, len(values) + 1))
-        return len(values) >= self._epochs or any(stops)
+        histories = [(m, trial.history(m.name)) for m in self._ledger.record.objectives]
+        stops = (
+            all(self._stop.stop(values[:n], m.direction) for m, values in histories)
+            for n in range(1, len(trial.epochs) + 1)
+        )
+        return len(trial.epochs) >= self._epochs or any(stops)

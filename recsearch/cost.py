@@ -205,6 +205,11 @@ def largest(spec: SearchSpec, model: CostModel) -> tuple[Params, dict[str, Any]]
     corners = ({n: d.extremes()[which] for n, d in spec.space.items()} for which in (0, -1))
     points += [spec.space.restrict(corner) for corner in corners]
     pairs = [(point, model.family.complete(spec.configuration(point))) for point in points]
+    limit = spec.search.constraints.max_model_mb
+    if limit is not None:
+        sizes = [model.family.model_bytes(config, model.split) for _, config in pairs]
+        most = max(limit * 1e6, min(sizes))
+        pairs = [pair for pair, found in zip(pairs, sizes, strict=True) if found <= most]
     return max(pairs, key=lambda pair: model.worker_bytes(pair[1]))
 
 

@@ -130,6 +130,8 @@ def summary(record: Record, clock: Clock) -> str:
         parts.append(
             f"best {record.objective.name} {value:.5f} (trial {trial.number}, epoch {row.epoch})"
         )
+    if record.others:
+        parts.append(f"front {len(record.front())}")
     left = clock.left(finished)
     if left is not None and finished < clock.total:
         parts.append(f"{duration(left)} left")

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from recsearch.constraints import model_limit
 from recsearch.display import size
 from recsearch.errors import UsageError
 from recsearch.evaluation import parse
@@ -106,7 +107,12 @@ def estimate(resolved: Resolved) -> Estimate | None:
     shared += family.shared_bytes(family.complete(spec.model.config), split)
     return Estimate(
         trials=count,
-        epochs=folds * _kept(retention, count, epochs, search.lag),
+        # By each further objective another epoch may be the best of its trial.
+        epochs=folds
+        * min(
+            _kept(retention, count, epochs, search.lag) + (len(spec.objectives) - 1) * count,
+            count * epochs,
+        ),
         mean=float(np.mean(sizes)),
         largest=largest,
         shared=shared,
@@ -138,8 +144,14 @@ def _model_bytes(spec: SearchSpec, family: Family, resolved: Resolved) -> tuple[
     rng = np.random.default_rng(0)
     drawn = [spec.space.sample(rng) for _ in range(DRAWS if spec.space else 1)]
     bounds = [{n: d.extremes()[which] for n, d in spec.space.items()} for which in (0, -1)]
+    limit = model_limit(spec)
     sizes = [measure(params) for params in drawn]
-    return sizes, max([*sizes, *(measure(spec.space.restrict(point)) for point in bounds)])
+    found = [*sizes, *(measure(spec.space.restrict(point)) for point in bounds)]
+    if limit is None:
+        return sizes, max(found)
+    # Of what is not trained nothing is stored.
+    allowed = [size for size in sizes if size <= limit] or [min(found)]
+    return allowed, min(max(found), int(limit))
 
 
 def parse_size(text: str) -> int | None:

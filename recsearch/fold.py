@@ -18,7 +18,7 @@ from recsearch.identity import derive_seed
 from recsearch.measuring import measure
 from recsearch.models import Family, Model, Remade
 from recsearch.models.piped import gives_blocks
-from recsearch.plan import TrialPlan, records
+from recsearch.plan import TrialPlan
 from recsearch.state import State
 from recsearch.store import Saved, Store
 from recsearch.store.retention import All
@@ -111,8 +111,8 @@ class FoldTrainer:
 
     def retain(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Drop what the trial's policy keeps no more of the epochs in the trial's ``history``."""
-        judged = records(self.plan.values(history))
-        self._store.retain(self.plan.key, self.plan.policy, judged, owner=self.plan.owner)
+        plan = self.plan
+        self._store.retain(plan.key, plan.policy, plan.records(history), owner=plan.owner)
 
     def thin(self, made: Remade, epochs: set[int]) -> None:
         """Store no longer what can be computed again of these epochs."""
@@ -151,7 +151,8 @@ class FoldTrainer:
         staged = track.stage(state)
         try:
             metrics = measure(model, self._family, self._split, plan.metrics)
-            _check_objective(plan.objective, metrics, epoch)
+            for objective in plan.objectives:
+                _check_objective(objective.name, metrics, epoch)
         except BaseException:
             staged.abandon()
             raise

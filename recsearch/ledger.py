@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from recsearch.evaluation import Metric
 from recsearch.journal import Event
 from recsearch.pruning import Rule
 from recsearch.record import EpochRow, Record, TrialView
@@ -32,6 +33,7 @@ class Ledger:
         on_change: called after every event (the display).
         on_best: called when the best (trial, epoch) changes.
         on_note: called with what a worker has to tell the user.
+        on_front: called when the Pareto front of several objectives changes.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Ledger:
         on_change: Callable[[Record], None] = lambda record: None,
         on_best: Callable[[TrialView, EpochRow], None] = lambda trial, row: None,
         on_note: Callable[[str], None] = lambda text: None,
+        on_front: Callable[[Record], None] = lambda record: None,
     ):
         self.record = record
         self._journal = journal
@@ -50,7 +53,8 @@ class Ledger:
         self._on_change = on_change
         self._on_best = on_best
         self._on_note = on_note
-        self._histories: dict[int, tuple[TrialView, list[float]]] = {}
+        self._on_front = on_front
+        self._histories: dict[tuple[int, str], tuple[TrialView, list[float]]] = {}
         best = record.best()
         self._best = None if best is None else best[1]
 
@@ -121,8 +125,8 @@ class Ledger:
         if finished:
             self.write("done", trial=number, epoch=epoch, reason=finished)
             return True
-        history = self._history(self.record.trials[number])[:epoch]
-        if not rule.keep(history, self._peers(number), self.record.objective.direction):
+        # By several objectives, a trial is hopeless only if it is by every one of them.
+        if not any(self._keeps(number, epoch, rule, metric) for metric in self.record.objectives):
             self.write("pruned", trial=number, epoch=epoch, rule=rule.name)
             return True
         return False
@@ -137,18 +141,24 @@ class Ledger:
         if best is not None and best[1] is row and row is not self._best:
             self._best = row
             self._on_best(self.record.trials[number], row)
+        if self.record.others and any(found is row for _, found in self.record.front()):
+            self._on_front(self.record)
 
-    def _peers(self, number: int) -> Sequence[Sequence[float]]:
+    def _keeps(self, number: int, epoch: int, rule: Rule, metric: Metric) -> bool:
+        history = self._history(self.record.trials[number], metric)[:epoch]
+        return rule.keep(history, self._peers(number, metric), metric.direction)
+
+    def _peers(self, number: int, metric: Metric) -> Sequence[Sequence[float]]:
         trials = self.record.trials
         peers = [trials[n].searched for n in range(1, number - self._lag + 1)]
-        return [self._history(peer) for peer in peers if peer.state in {"done", "pruned"}]
+        return [self._history(peer, metric) for peer in peers if peer.state in {"done", "pruned"}]
 
-    def _history(self, trial: TrialView) -> list[float]:
+    def _history(self, trial: TrialView, metric: Metric) -> list[float]:
         # Every epoch looks at all peers again; a view is replaced when its trial changes.
-        known = self._histories.get(trial.number)
+        known = self._histories.get((trial.number, metric.name))
         if known is not None and known[0] is trial:
             return known[1]
-        values = trial.history(self.record.objective.name)
+        values = trial.history(metric.name)
         history = [value if math.isfinite(value) else math.nan for value in values]
-        self._histories[trial.number] = (trial, history)
+        self._histories[trial.number, metric.name] = (trial, history)
         return history

@@ -63,6 +63,7 @@ def load(
     epoch: EpochName = "best",
     fold: int = 0,
     store: str | Path | None = None,
+    by: str | None = None,
 ) -> Pipeline:
     """Load a trained model as a LensKit pipeline.
 
@@ -75,6 +76,7 @@ def load(
         epoch: 1-based epoch, ``"best"`` (of the trial, by the mean over its folds) or ``"last"``.
         fold: validation fold whose model it is; a search without folds has fold 0 alone.
         store: the checkpoint store; the one that the run was written with by default.
+        by: the metric that decides what is best; the run's (first) objective by default.
 
     Raises:
         UsageError: no such run, trial, epoch or fold.
@@ -84,7 +86,7 @@ def load(
 
     if is_export(Path(run)):
         return load_export(Path(run)).to_pipeline(None)
-    return open_checkpoint(run, trial=trial, epoch=epoch, fold=fold, store=store).pipeline()
+    return open_checkpoint(run, trial=trial, epoch=epoch, fold=fold, store=store, by=by).pipeline()
 
 
 def open_checkpoint(
@@ -94,11 +96,12 @@ def open_checkpoint(
     epoch: EpochName = "best",
     fold: int = 0,
     store: str | Path | None = None,
+    by: str | None = None,
 ) -> Loaded:
     """Restore one checkpoint of a run; arguments and errors as for `load`."""
     view = RunView.open(run)
     check_fold(fold, view.identity)
-    chosen, row = _choose(view, trial, epoch)
+    chosen, row = _choose(view, trial, epoch, by)
     key = chosen.fold_keys[fold]
     family = resolve(view.identity["search"]["model"]["class"])
     with Store.open(store or view.store_url, create=False) as opened:
@@ -221,9 +224,11 @@ def ratings_of(identity: Mapping[str, Any]) -> Ratings:
     )
 
 
-def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialView, EpochRow]:
+def _choose(
+    view: RunView, number: int | None, epoch: EpochName, by: str | None
+) -> tuple[TrialView, EpochRow]:
     if number is None:
-        found = view.best()
+        found = view.best(by)
         if found is None:
             raise UsageError(
                 f"{view.name}: no epoch has finished yet.",
@@ -232,7 +237,7 @@ def _choose(view: RunView, number: int | None, epoch: EpochName) -> tuple[TrialV
         trial, best = found
     else:
         trial = view.trial(number)
-        top = view.trial_best(trial)
+        top = view.trial_best(trial, by)
         if top is None:
             raise UsageError(
                 f"trial {number} of {view.name} has no finished epoch.",

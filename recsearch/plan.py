@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsearch.data import Split
-from recsearch.evaluation import EVALUATION_VERSION, parse
+from recsearch.evaluation import EVALUATION_VERSION, Metric, parse
 from recsearch.identity import digest
+from recsearch.keeping import record_of, retention_of
 from recsearch.models import Family
 from recsearch.stopping import StopRule
-from recsearch.store.retention import Policy, Record, parse_retention
+from recsearch.store.retention import Policy, Record
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class TrialPlan:
     """All that decides the numbers of one trial, and what its checkpoints are bound to.
 
     ``about`` is copied into every manifest (search, data set, split, code versions). ``key`` is
-    that of fold 0; ``keys`` has those of all folds where there are several.
+    that of fold 0; ``keys`` has those of all folds where there are several. ``others`` are the
+    objectives beside the first, where a search has several.
     """
 
     number: int
@@ -36,6 +38,7 @@ class TrialPlan:
     run_id: str
     about: Mapping[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -45,7 +48,17 @@ class TrialPlan:
     @property
     def policy(self) -> Policy:
         """Which epochs stay while the trial goes on; the driver narrows that when it has ended."""
-        return parse_retention(self.retention, parse(self.objective).direction).training
+        return retention_of(self.retention, self.objectives).training
+
+    @property
+    def best_and_last(self) -> Policy:
+        """The epochs that a trial goes on from or may be reported with."""
+        return retention_of("best+last", self.objectives).training
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All objectives, the first of them first."""
+        return tuple(parse(name) for name in (self.objective, *self.others))
 
     def claim(self) -> dict[str, Any]:
         """The part of a manifest's ``info`` that says who keeps the checkpoint, and why.
@@ -60,6 +73,7 @@ class TrialPlan:
             "run": self.run_id,
             "trial": self.number,
             "objective": self.objective,
+            **({"objectives": [self.objective, *self.others]} if self.others else {}),
             "retention": self.retention,
             **folds,
         }
@@ -75,16 +89,29 @@ class TrialPlan:
         """Whether this trial itself has trained the epoch of a history row."""
         return (row["run"], row["trial"]) == (self.run_id, self.number)
 
-    def values(self, history: Sequence[Mapping[str, Any]]) -> list[float]:
-        """Objective values of history rows; NaN where one was not measured."""
-        found = (row["metrics"].get(self.objective) for row in history)
+    def values(
+        self, history: Sequence[Mapping[str, Any]], objective: str | None = None
+    ) -> list[float]:
+        """Values of the objective, or of another one, in history rows; NaN where not measured."""
+        found = (row["metrics"].get(objective or self.objective) for row in history)
         return [math.nan if value is None else float(value) for value in found]
 
-    def finish_reason(self, values: Sequence[float]) -> str | None:
-        """Why the trial ends after the epochs with these objective values; None to go on."""
-        if len(values) >= self.max_epochs:
+    def records(self, history: Sequence[Mapping[str, Any]]) -> list[Record]:
+        """What a retention policy judges: epochs 1, 2, … with the metrics of these rows."""
+        rows = enumerate(history, start=1)
+        return [record_of(epoch, row["metrics"], self.objectives) for epoch, row in rows]
+
+    def finish_reason(self, history: Sequence[Mapping[str, Any]]) -> str | None:
+        """Why the trial ends after these epochs; None to go on.
+
+        With several objectives the stop rule ends it only where it would by every one of them.
+        """
+        if len(history) >= self.max_epochs:
             return "one_shot" if self.max_epochs == 1 else "max_epochs"
-        if self.stop.stop(values, parse(self.objective).direction):
+        if all(
+            self.stop.stop(self.values(history, metric.name), metric.direction)
+            for metric in self.objectives
+        ):
             return self.stop.name
         return None
 
@@ -129,8 +156,3 @@ def trial_keys(
 ) -> tuple[str, ...]:
     """The key of every fold of a trial, fold 0 first."""
     return tuple(trial_key(family, config, split, seed, metrics) for split in splits)
-
-
-def records(values: Sequence[float]) -> list[Record]:
-    """What a retention policy judges: epochs 1, 2, … with these objective values."""
-    return [Record(epoch, value) for epoch, value in enumerate(values, start=1)]

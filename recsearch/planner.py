@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recsearch.ledger import Ledger
+from recsearch.pareto import losses, trial_values
 from recsearch.record import TrialView, best_row
 from recsearch.suggest import Observation, Suggester
 
@@ -168,7 +169,7 @@ class Planner:
             return False
         suggestion = self._suggester.suggest(
             number,
-            [self._observation(trial) for trial in seen],
+            self._observations(seen),
             [trial.params for trial in pending],
         )
         config = self._complete(dict(suggestion.params))
@@ -186,6 +187,18 @@ class Planner:
         trials = [self._ledger.record.trials[n].searched for n in range(1, number)]
         split = max(0, number - self._lag)
         return trials[:split], trials[split:]
+
+    def _observations(self, seen: list[TrialView]) -> list[Observation]:
+        objectives = self._ledger.record.objectives
+        if len(objectives) == 1:
+            return [self._observation(trial) for trial in seen]
+        rows = [() if trial.state == "error" else trial.epochs for trial in seen]
+        points = [[losses(row.metrics, objectives) for row in each] for each in rows]
+        values = trial_values([[p for p in each if p is not None] for each in points])
+        return [
+            Observation(trial.number, dict(trial.params), value)
+            for trial, value in zip(seen, values, strict=True)
+        ]
 
     def _observation(self, trial: TrialView) -> Observation:
         known = self._observed.get(trial.number)

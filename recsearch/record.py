@@ -15,6 +15,7 @@ from typing import Any
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import Metric, better
 from recsearch.journal import Event
+from recsearch.pareto import dominates, losses
 
 FINISHED = frozenset({"done", "pruned", "error"})
 """States in which a trial takes part in no further training."""
@@ -111,25 +112,30 @@ class TrialView:
 class Record:
     """The state of a run after the events applied so far.
 
-    ``tests`` has an event for every time that test data was read.
+    ``others`` are the objectives beside the first, where a search has several. ``tests`` has an
+    event for every time that test data was read.
     """
 
     objective: Metric
+    others: tuple[Metric, ...] = ()
     trials: dict[int, TrialView] = field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tests: list[dict[str, Any]] = field(default_factory=list)
     _best: EpochRow | None = None
+    _front: list[EpochRow] = field(default_factory=list)
 
     @classmethod
-    def replay(cls, objective: Metric, events: Iterable[Event]) -> Record:
-        """Fold all ``events``, oldest first.
+    def replay(
+        cls, objective: Metric, events: Iterable[Event], others: Iterable[Metric] = ()
+    ) -> Record:
+        """Fold all ``events``, oldest first; ``others`` are objectives beside the first.
 
         Raises:
             RecsearchError: an event contradicts those before it; names its line.
         """
-        record = cls(objective)
+        record = cls(objective, tuple(others))
         for number, event in enumerate(events, start=1):
             try:
                 record.apply(event)
@@ -147,6 +153,11 @@ class Record:
         _APPLY[event["event"]](self, event)
 
     @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All objectives, the first of them first."""
+        return (self.objective, *self.others)
+
+    @property
     def planned(self) -> int | None:
         """Total number of trials asked for by the latest command, if any ran."""
         return self.sessions[-1]["trials"] if self.sessions else None
@@ -157,12 +168,27 @@ class Record:
         return next((s["quota"] for s in reversed(self.sessions) if "quota" in s), None)
 
     def best(self, metric: Metric | None = None) -> tuple[TrialView, EpochRow] | None:
-        """The best (trial, epoch); ties go to the earlier epoch, then the lower trial."""
+        """The best (trial, epoch); ties go to the earlier epoch, then the lower trial.
+
+        With several objectives those by which ``metric`` does not decide come first, so that the
+        best by each objective is on the front.
+        """
         if metric is None or metric == self.objective:
             row = self._best
         else:
-            row = best_row((r for t in self.trials.values() for r in t.epochs), metric)
+            rows = (r for t in self.trials.values() for r in t.epochs)
+            row = best_row(rows, metric, self.objectives if self.others else ())
         return None if row is None else (self.trials[row.trial], row)
+
+    def front(self) -> list[tuple[TrialView, EpochRow]]:
+        """The epochs that no other one beats by every objective, best by the first one first.
+
+        With one objective that is the best epoch. Of epochs with equal objectives the earlier one
+        is meant, then that of the lower trial. One of which an objective was not measured is none.
+        """
+        rows = self._front if self.others else [row for row in [self._best] if row is not None]
+        ordered = sorted(rows, key=lambda row: (losses(row.metrics, self.objectives), row.trial))
+        return [(self.trials[row.trial], row) for row in ordered]
 
     def counts(self) -> dict[str, int]:
         """Trials by state, trials served from the store, and epochs (all, and cached)."""
@@ -177,23 +203,50 @@ class Record:
         }
 
 
-def best_row(rows: Iterable[EpochRow], metric: Metric) -> EpochRow | None:
-    """The best of ``rows`` by ``metric``; non-finite values never win."""
-    best: EpochRow | None = None
+def best_row(
+    rows: Iterable[EpochRow], metric: Metric, others: Iterable[Metric] = ()
+) -> EpochRow | None:
+    """The best of ``rows`` by ``metric``, and of equal ones by ``others``.
+
+    Values that are not finite never win.
+    """
+    ranked, best = (metric, *others), None
     for row in rows:
-        if _beats(row, best, metric):
+        if _beats(row, best, ranked):
             best = row
     return best
 
 
-def _beats(row: EpochRow, best: EpochRow | None, metric: Metric) -> bool:
-    value = row.value(metric.name)
-    if not math.isfinite(value):
+def _beats(row: EpochRow, best: EpochRow | None, ranked: tuple[Metric, ...]) -> bool:
+    if not math.isfinite(row.value(ranked[0].name)):
         return False
-    if best is None or better(metric, value, best.value(metric.name)):
+    if best is None:
         return True
-    tie = value == best.value(metric.name)
-    return tie and (row.epoch, row.trial) < (best.epoch, best.trial)
+    for metric in ranked:
+        value, other = row.value(metric.name), best.value(metric.name)
+        if better(metric, value, other):
+            return True
+        if better(metric, other, value):
+            return False
+    return (row.epoch, row.trial) < (best.epoch, best.trial)
+
+
+def _join_front(rows: list[EpochRow], row: EpochRow, objectives: tuple[Metric, ...]) -> None:
+    """Put ``row`` among the ``rows`` of the front, if it belongs there, and drop what it beats."""
+    point = losses(row.metrics, objectives)
+    if point is None:
+        return
+    for other in list(rows):
+        there = losses(other.metrics, objectives)
+        if there is None or dominates(point, there):
+            rows.remove(other)
+        elif dominates(there, point):
+            return
+        elif there == point:
+            if (other.epoch, other.trial) < (row.epoch, row.trial):
+                return
+            rows.remove(other)
+    rows.append(row)
 
 
 def _opened(record: Record, event: Event) -> None:
@@ -240,8 +293,10 @@ def _epoch(record: Record, event: Event) -> None:
     names = EpochRow.__dataclass_fields__.keys()
     row = EpochRow(**{name: event[name] for name in names if name in event})
     record.trials[trial.number] = replace(trial, epochs=(*trial.epochs, row))
-    if _beats(row, record._best, record.objective):
+    if _beats(row, record._best, record.objectives):
         record._best = row
+    if record.others:
+        _join_front(record._front, row, record.objectives)
 
 
 def _ended(state: str, reason: str) -> Callable[[Record, Event], None]:

@@ -142,7 +142,8 @@ def request_of_run(
 
 def measured(family: Family, spec: SearchSpec) -> tuple[str, ...]:
     """Every metric that is recorded per epoch: the usual ones and those the search names."""
-    names = [*default_metrics(family.predicts_ratings), parse(spec.search.metric).name]
+    names = [*default_metrics(family.predicts_ratings)]
+    names += [objective.name for objective in spec.objectives]
     names += [parse(name).name for name in spec.search.metrics]
     return tuple(dict.fromkeys(names))
 

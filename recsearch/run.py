@@ -8,14 +8,15 @@
       trials/0007/        out.log, err.log
       best-config.json    rewritten atomically at each improvement
       best-result.json
+      pareto.json         of a search with several objectives, and best-config-METRIC.json
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from recsearch.files import store_from_run
 from recsearch.identity import canonical_json
 from recsearch.journal import read_events
 from recsearch.record import EpochRow, Record, TrialView, best_row
+from recsearch.spec import objectives_of
 
 FORMAT = 1
 
@@ -82,6 +84,15 @@ class RunPaths:
         """The result of the best epoch."""
         return self.root / "best-result.json"
 
+    @property
+    def front(self) -> Path:
+        """The Pareto front of a search with several objectives."""
+        return self.root / "pareto.json"
+
+    def best_config_by(self, metric: str) -> Path:
+        """The configuration that is best by one of several objectives."""
+        return self.root / f"best-config-{metric}.json"
+
     def trial(self, number: int) -> Path:
         """The folder with the logs of one trial."""
         return self.root / "trials" / f"{number:04d}"
@@ -116,8 +127,9 @@ class RunView:
                 f"{path}: no run here (run.json is absent).",
                 hint="See what runs there are: recsearch status",
             )
-        objective = parse(identity["search"]["search"]["metric"])
-        return cls(Path(path), identity, Record.replay(objective, read_events(paths.journal)))
+        first, *others = objectives_of(identity["search"]["search"])
+        record = Record.replay(first, read_events(paths.journal), others)
+        return cls(Path(path), identity, record)
 
     @property
     def store_url(self) -> str:
@@ -131,8 +143,13 @@ class RunView:
 
     @property
     def objective(self) -> Metric:
-        """The metric that decides "best"."""
+        """The metric that decides "best"; the first, of several."""
         return self.record.objective
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """Everything that is optimised, the first of them first."""
+        return self.record.objectives
 
     @property
     def trials(self) -> tuple[TrialView, ...]:
@@ -178,9 +195,14 @@ class RunView:
         """The best (trial, epoch) by the objective or by ``metric``, None before the first."""
         return self.record.best(None if metric is None else parse(metric))
 
-    def trial_best(self, trial: TrialView) -> EpochRow | None:
-        """The best epoch of one trial by the objective."""
-        return best_row(trial.epochs, self.objective)
+    def front(self) -> list[tuple[TrialView, EpochRow]]:
+        """The epochs that no other one beats by every objective; with one, the best epoch."""
+        return self.record.front()
+
+    def trial_best(self, trial: TrialView, metric: str | None = None) -> EpochRow | None:
+        """The best epoch of one trial by the objective or by ``metric``."""
+        by = self.objective if metric is None else parse(metric)
+        return best_row(trial.epochs, by, self.record.others and self.objectives)
 
 
 def read_identity(paths: RunPaths) -> dict[str, Any] | None:
@@ -227,15 +249,16 @@ def check_identity(paths: RunPaths, asked: Mapping[str, Any]) -> bool:
     return True
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(paths: RunPaths) -> Iterator[None]:
-    """Hold the run folder for this process; made if absent.
+    """Hold the run folder for this process; made if absent, and gone again if still empty.
 
     Raises:
         RunLockedError: another live process holds it.
         RecsearchError: the folder cannot be made or written.
     """
     try:
+        absent = not paths.root.exists()
         paths.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(paths.lock, timeout=0)
         lock.acquire()
@@ -254,6 +277,10 @@ def locked(paths: RunPaths) -> Iterator[None]:
     try:
         yield
     finally:
+        if absent:
+            # A search that was refused has written nothing, and leaves nothing.
+            with contextlib.suppress(OSError):
+                paths.root.rmdir()
         lock.release()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from recsearch.data import SplitSpec
 from recsearch.data_words import data_overrides, variant_words
@@ -31,6 +31,14 @@ SEARCH_KEYS = (
 """Settings that are keys of ``[search]``."""
 
 
+def _names(value: Any) -> Any:
+    """One metric or several, in a string with commas or in a list of such, as a list."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return value
+    return [name.strip() for text in texts for name in text.split(",")]
+
+
 class Settings(Section):
     """What may differ from the search file; nothing where it is None."""
 
@@ -38,8 +46,8 @@ class Settings(Section):
     """Total number of trials, resumed ones included."""
     max_epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs per trial at most."""
-    metric: str | None = None
-    """Objective, such as ``RMSE`` or ``NDCG@10``."""
+    metric: Annotated[list[str], BeforeValidator(_names)] = Field(default=[])
+    """Objective, such as ``RMSE`` or ``NDCG@10``; several for their Pareto front."""
     method: Literal["tpe", "random", "grid"] | None = None
     """Searcher."""
     scheduler: Literal["asha", "halving", "median", "none"] | None = None
@@ -72,6 +80,7 @@ class Settings(Section):
             UsageError: a ``set`` that is not ``KEY=VALUE``.
         """
         named = {f"search.{key}": getattr(self, key) for key in SEARCH_KEYS}
+        named["search.metric"] = self.metric or None
         named["data.split.seed"] = self.split_seed
         return {
             **dict(parse_override(text) for text in self.set_),
@@ -83,7 +92,7 @@ class Settings(Section):
         """What makes it another search than the file's own, as words of the run's name."""
         seed = DEFAULT_SEED if self.seed is None else self.seed
         words = (
-            self.metric and parse(self.metric).name,
+            *(parse(name).name for name in self.metric),
             self.method,
             self.scheduler,
             self.max_epochs and f"epochs{self.max_epochs}",

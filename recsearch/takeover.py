@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError
-from recsearch.evaluation import parse
 from recsearch.folds import merged_row
 from recsearch.models import Family
-from recsearch.plan import CLAIM, TrialPlan, records
+from recsearch.plan import CLAIM, TrialPlan
 from recsearch.state import State
-from recsearch.store import BestAndLast, Manifest, Store
+from recsearch.store import Manifest, Store
 
 RACES = 5
 """How often another run may drop a checkpoint under our eyes before we train it ourselves."""
@@ -95,7 +94,7 @@ def _take(
     stored = [set(store.epochs(fold.key)) for fold in folds]
     rows = _means(plan, known)
     count, needed = _servable(plan, rows, set.intersection(*stored), set().union(*lost))
-    ended = bool(count) and plan.finish_reason(plan.values(rows[:count])) is not None
+    ended = bool(count) and plan.finish_reason(rows[:count]) is not None
     taken, reached = [], []
     for fold, theirs, there in zip(folds, known, stored, strict=True):
         last = count if ended else _without_gap(plan, count, len(theirs), there)
@@ -114,7 +113,7 @@ def _means(plan: TrialPlan, known: Sequence[list[dict[str, Any]]]) -> list[dict[
     rows: list[dict[str, Any]] = []
     for of_epoch in zip(*known, strict=False):
         rows.append(merged_row(of_epoch))
-        if plan.finish_reason(plan.values(rows)):
+        if plan.finish_reason(rows):
             break
     return rows
 
@@ -160,7 +159,7 @@ def _stored_rows(plan: TrialPlan, store: Store) -> list[dict[str, Any]]:
         return []
     rows: list[dict[str, Any]] = []
     for row in history:
-        if row["metrics"].get(plan.objective) is None:
+        if any(row["metrics"].get(objective.name) is None for objective in plan.objectives):
             break
         rows.append(row)
     return rows
@@ -172,21 +171,21 @@ def _servable(
     """How many of ``rows`` can be served, and the epochs whose checkpoints that takes."""
     count = len(rows)
     while count:
-        needed = _needed(plan, plan.values(rows[:count]), lost)
+        needed = _needed(plan, rows[:count], lost)
         if needed <= stored:
             return count, needed
         count = max((epoch for epoch in stored if epoch < count), default=0)
     return 0, set()
 
 
-def _needed(plan: TrialPlan, values: Sequence[float], lost: set[int]) -> set[int]:
-    """The epochs whose checkpoints it takes to go on after those with these values.
+def _needed(plan: TrialPlan, rows: Sequence[Mapping[str, Any]], lost: set[int]) -> set[int]:
+    """The epochs whose checkpoints it takes to go on after these.
 
     One that a lost epoch has displaced need not be there: it would be displaced again.
     """
-    direction = parse(plan.objective).direction
-    best = -sys.float_info.max if direction == "min" else sys.float_info.max
-    later = [best] * (max(lost, default=0) - len(values))
-    kept = plan.policy.keep(records([*values, *later]))
-    own = BestAndLast(direction).keep(records(values))
-    return {epoch for epoch in kept if epoch <= len(values)} | own
+    most = sys.float_info.max
+    best = {m.name: -most if m.direction == "min" else most for m in plan.objectives}
+    later = [{"metrics": best}] * (max(lost, default=0) - len(rows))
+    kept = plan.policy.keep(plan.records([*rows, *later]))
+    own = plan.best_and_last.keep(plan.records(rows))
+    return {epoch for epoch in kept if epoch <= len(rows)} | own

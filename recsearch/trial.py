@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsearch.data import Split
-from recsearch.evaluation import parse
 from recsearch.fold import FoldEpoch, FoldTrainer, NonFiniteObjectiveError, create_model
 from recsearch.folds import merged_row
 from recsearch.models import Family, Remade
 from recsearch.models.piped import NOTE
-from recsearch.plan import TrialPlan, records
+from recsearch.plan import TrialPlan
 from recsearch.store import Store
-from recsearch.store.retention import All, BestAndLast
+from recsearch.store.retention import All
 from recsearch.takeover import take_over
 
 __all__ = ["EpochResult", "NonFiniteObjectiveError", "create_model", "run_trial"]
@@ -120,7 +119,7 @@ def _result(
         stored_bytes=sum(epoch.stored_bytes for epoch in epochs),
         logical_bytes=sum(epoch.logical_bytes for epoch in epochs),
         cached=not any(plan.trained(epoch.row) for epoch in epochs),
-        finished=plan.finish_reason(plan.values(history)),
+        finished=plan.finish_reason(history),
         replayed=replayed,
         note=note,
         folds=row.get("folds"),
@@ -145,8 +144,7 @@ def _thinned(plan: TrialPlan, made: Remade, history: Sequence[Mapping[str, Any]]
     """Epochs that are neither best nor last any more, of which less need be stored."""
 
     def others(rows: Sequence[Mapping[str, Any]]) -> set[int]:
-        values = plan.values(rows)
-        needed = BestAndLast(parse(plan.objective).direction).keep(records(values))
+        needed = plan.best_and_last.keep(plan.records(rows))
         return set(range(1 + made.epochs_back, len(rows) + 1)) - needed
 
     return others(history) - others(history[:-1])

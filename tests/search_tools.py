@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from recsearch.data import Interactions, Source, Split
-from recsearch.evaluation import parse
 from recsearch.journal import Journal
 from recsearch.ledger import Ledger
 from recsearch.models import resolve
@@ -65,6 +64,7 @@ def plan(
     retention: str = "best+last",
     run_id: str = "run-a",
     seed: int = 1,
+    others: tuple[str, ...] = (),
     **config: Any,
 ) -> TrialPlan:
     """The plan of one trial on `planted_split`."""
@@ -83,6 +83,7 @@ def plan(
         retention=retention,
         recompute=False,
         run_id=run_id,
+        others=others,
     )
 
 
@@ -159,10 +160,12 @@ def search_without_ray(root: Path, dataset: str = "demo", search: str = "als", f
         identity = driver._settle_identity(paths, resolved)
         journal = stack.enter_context(Journal(paths.journal))
         store = stack.enter_context(Store.open(request.store_url))
-        record = Record.replay(parse(spec.search.metric), journal.events)
+        first, *others = spec.objectives
+        record = Record.replay(first, journal.events, others)
         ledger = Ledger(
             journal, record, lag=spec.search.lag,
             on_best=lambda trial, row: session.write_best(paths, identity, trial, row),
+            on_front=lambda found: session.write_front(paths, identity, found),
         )  # fmt: skip
         planner = driver.make_planner(resolved, ledger, driver.make_suggester_of(resolved))
         terms = trials.search_terms(resolved)

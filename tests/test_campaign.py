@@ -11,6 +11,7 @@ import pytest
 from recsearch.campaign import Ending, exit_code, run_campaign
 from recsearch.campaign_file import Entry, entries_of, read_plan
 from recsearch.cli.campaign import request_of
+from recsearch.cli.search_options import settings_of
 from recsearch.errors import (
     DataNotFoundError,
     RecsearchError,
@@ -238,3 +239,22 @@ def test_a_run_is_the_one_of_the_single_command() -> None:
     assert str(request.run_root) == "runs/als-demo-ndcg10-seed7"
     words = request.command.split(maxsplit=1)[1]
     assert words == "search als demo --trials 3 --metric NDCG@10 --seed 7 --store other"
+
+
+@pytest.mark.parametrize("metric", ['"RMSE, NDCG@10"', '["RMSE", "NDCG@10"]', '["RMSE,NDCG@10"]'])
+def test_several_objectives_in_a_plan(tmp_path: Path, metric: str) -> None:
+    text = f'metric = {metric}\nsearches = ["als"]\ndata = ["demo"]\n'
+    request = request_of(plan(tmp_path, text)[0], Place("store"))
+    assert request.spec.search.objectives == ("RMSE", "NDCG@10")
+    assert str(request.run_root) == "runs/als-demo-rmse-ndcg10"
+    assert "search als demo --metric RMSE --metric NDCG@10" in request.command
+    own = plan(tmp_path, f'{text}[[run]]\nsearch = "als"\ndata = "demo"\nmetric = "MAE"\n')
+    assert own[0].settings.metric == ["MAE"], "a run's own come before the common ones"
+
+
+@pytest.mark.parametrize("words", [["RMSE,NDCG@10"], ["RMSE", "NDCG@10"]])
+def test_several_objectives_on_the_command_line(words: list[str]) -> None:
+    settings = settings_of({"metric": tuple(words), "set": ()})
+    assert settings.metric == ["RMSE", "NDCG@10"]
+    assert settings.overrides() == {"search.metric": ["RMSE", "NDCG@10"]}
+    assert settings_of({"metric": (), "set": ()}).overrides() == {}

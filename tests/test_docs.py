@@ -71,6 +71,19 @@ def test_links_in_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_the_tests_against_known_weak_points_exist() -> None:
+    text = (ROOT / "docs" / "weak-points.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists()
+        or not re.search(rf"^ *def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.M)
+    ]
+    assert missing == []
+    assert {f"B{n}" for n in range(1, 33)} <= set(re.findall(r"^\| (B\d+) \|", text, re.M))
+
+
 def test_commands_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^recsearch (\w+)", text, re.MULTILINE))

@@ -26,7 +26,7 @@ def test_a_missing_journal_is_empty(tmp_path: Path) -> None:
     assert read_events(tmp_path / "none") == []
 
 
-def test_a_torn_last_line_at_any_byte_is_dropped_and_noted(tmp_path: Path) -> None:
+def test_b5_a_torn_last_line_at_any_byte_is_dropped_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "j"
     write(path, 2)
     whole = path.read_bytes()

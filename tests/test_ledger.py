@@ -107,7 +107,7 @@ def test_pruned_is_not_an_error_and_names_its_rule(tmp_path: Path) -> None:
     assert desk.ledger.record.counts()["error"] == 0
 
 
-def test_an_error_is_not_pruned(tmp_path: Path) -> None:
+def test_b16_an_error_is_not_pruned(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.trial(1)
     assert desk.ledger.report(1, {"error": {"kind": "ValueError", "message": "no"}}, Spy())

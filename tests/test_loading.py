@@ -87,7 +87,7 @@ def test_epochs_and_trials_that_are_not_there(made: RunView) -> None:
         open_checkpoint(made.path, trial=longest.number, epoch=min(dropped))
 
 
-def test_verify_retrains_to_the_same_bits(made: RunView) -> None:
+def test_b30_verify_retrains_to_the_same_bits(made: RunView) -> None:
     document = read_config(made.path / "best-config.json")
     verified = verify(document, made.store_url)
     assert verified.difference == 0
@@ -118,7 +118,7 @@ def test_verify_refuses_other_data(made: RunView) -> None:
         verify(document)
 
 
-def test_best_config_is_the_best_epoch_of_the_journal(made: RunView) -> None:
+def test_b11_best_config_is_the_best_epoch_of_the_journal(made: RunView) -> None:
     document = json.loads((made.path / "best-config.json").read_text())
     rows = [(row.metrics["RMSE"], row.epoch, row.trial) for t in made.trials for row in t.epochs]
     value, epoch, trial = min(rows)

@@ -114,7 +114,7 @@ def test_the_total_ends_the_plan(
     assert desk.planner.total == expected
 
 
-def test_a_resumed_plan_takes_up_unfinished_trials_first_and_counts_in_total(
+def test_b31_a_resumed_plan_takes_up_unfinished_trials_first_and_counts_in_total(
     tmp_path: Path,
 ) -> None:
     first = Desk(tmp_path, total=4, lag=2)
@@ -146,7 +146,7 @@ def test_a_trial_whose_worker_died_is_planned_again_before_new_ones(tmp_path: Pa
     assert list(desk.record.trials) == [1, 2, 3], "no trial is suggested twice"
 
 
-def test_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:
+def test_b17_errors_are_run_again_only_when_asked(tmp_path: Path) -> None:
     first = Desk(tmp_path, total=1)
     first.next_number()
     first.end(1, None, "error")

@@ -44,7 +44,7 @@ def where(row: EpochRow | None) -> tuple[int, int] | None:
         pytest.param({}, "RMSE", None, id="nothing"),
     ],
 )
-def test_best_is_over_trial_and_epoch_in_the_direction(
+def test_b20_b27_b30_best_is_over_trial_and_epoch_in_the_direction(
     curves: dict[int, list[float | None]], metric: str, expected: tuple[int, int] | None
 ) -> None:
     assert where(best_row(rows(curves, metric), parse(metric))) == expected

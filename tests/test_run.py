@@ -93,7 +93,7 @@ def test_a_run_may_be_resumed_with_another_quota_or_from_before_there_were_any(
         ("store", "../../elsewhere", "store"),
     ],
 )
-def test_another_identity_is_refused_naming_exactly_the_field(
+def test_b13_another_identity_is_refused_naming_exactly_the_field(
     paths: RunPaths, field: str, value: Any, named: str
 ) -> None:
     before = snapshot(paths.root)
@@ -120,7 +120,7 @@ def test_a_folder_without_a_run_is_a_usage_error(tmp_path: Path) -> None:
         RunView.open(tmp_path)
 
 
-def test_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) -> None:
+def test_b5_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) -> None:
     with Journal(paths.journal) as journal:
         journal.append(
             "opened", pid=4711, host="elsewhere", version="0", workers=1, trials=1, resumed=False
@@ -142,6 +142,19 @@ def test_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) -> No
         other.kill()
     with locked(paths):
         pass
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_refused_search_leaves_no_folder_that_was_not_there(tmp_path: Path, there: bool) -> None:
+    paths = RunPaths(tmp_path / "runs" / "als")
+    if there:
+        paths.root.mkdir(parents=True)
+    with pytest.raises(UsageError), locked(paths):
+        raise UsageError("no point of the space is small enough")
+    assert paths.root.exists() == there
+    with locked(paths):
+        paths.journal.write_text("")
+    assert paths.journal.exists()
 
 
 def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:

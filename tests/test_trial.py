@@ -49,7 +49,7 @@ def test_epochs_carry_their_own_metrics(store: Store) -> None:
     ("model", "objective", "best"),
     [("planted:Planted", "RMSE", 4), ("planted:PlantedRank", "RecipRank", 4)],
 )
-def test_best_and_last_stay_in_both_directions(
+def test_b22_b28_best_and_last_stay_in_both_directions(
     store: Store, model: str, objective: str, best: int
 ) -> None:
     what = plan(model, objective=objective, best_epoch=best)
@@ -72,7 +72,7 @@ def test_every_epoch_is_committed_before_it_is_reported(store: Store) -> None:
 
 
 @pytest.mark.parametrize("stopped_after", range(6))
-def test_a_stopped_trial_continues_and_equals_a_straight_one_bit_for_bit(
+def test_b14_a_stopped_trial_continues_and_equals_a_straight_one_bit_for_bit(
     tmp_path: Path, trained: Path, stopped_after: int
 ) -> None:
     straight, other = Store.open(tmp_path / "a"), Store.open(tmp_path / "b")
@@ -151,7 +151,7 @@ def test_a_failing_epoch_raises_what_the_model_raised(store: Store) -> None:
     assert store.epochs(what.key) == [2]
 
 
-def test_the_key_is_the_content_of_the_trial() -> None:
+def test_b3_the_key_is_the_content_of_the_trial() -> None:
     family, split = resolve("planted:Planted"), planted_split()
     config = family.complete({})
     base = trial_key(family, config, split, 1, ("RMSE",))

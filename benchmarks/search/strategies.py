@@ -146,13 +146,16 @@ def _report(plan: TrialPlan, record: Record, curves: Curves) -> dict[str, Any]:
     point = curves.point(plan.config, len(rows) + 1)
     if point.error:
         return {"error": {"kind": point.error, "message": ""}}
-    values = [*(row.value(plan.objective) for row in rows), point.value]
+    history = [
+        *({"metrics": row.metrics} for row in rows),
+        {"metrics": {plan.objective: point.value}},
+    ]
     return {
         "outcome": {
-            "epoch": len(values),
+            "epoch": len(history),
             "metrics": {plan.objective: point.value},
             "train_s": point.train_s,
-            "finished": plan.finish_reason(values),
+            "finished": plan.finish_reason(history),
         }
     }
 

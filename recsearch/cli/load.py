@@ -30,6 +30,7 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--trial", type=int, help="Trial number.  [default: the best trial]")
+@click.option("--by", help="Best by this metric, not the (first) objective.")
 @click.option("--epoch", type=EpochChoice(), default="best", show_default=True, help="Which epoch.")
 @click.option(
     "--fold",
@@ -68,6 +69,7 @@ class EpochChoice(click.ParamType):  # type: ignore[type-arg]
 def load(
     run: Path,
     trial: int | None,
+    by: str | None,
     epoch: Any,
     fold: int,
     user: str | None,
@@ -80,7 +82,9 @@ def load(
     """Load a checkpoint of RUN, check it, and recommend (--user) or export (--out)."""
     from recsearch.loading import fold_split, open_checkpoint
 
-    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, fold=fold, store=store_url)
+    loaded = open_checkpoint(
+        run_path(run), trial=trial, epoch=epoch, fold=fold, store=store_url, by=by
+    )
     split = None
     try:
         split = fold_split(loaded.view.identity, fold) if check or user else None
@@ -150,14 +154,14 @@ def _recommend(loaded: Any, split: Any, user: str, count: int) -> list[dict[str,
 
 
 def _show(loaded: Any, report: dict[str, Any]) -> None:
-    objective = loaded.view.objective.name
     fold = f", fold {report['fold']}" if "fold" in report else ""
     click.echo(
         f"loaded     {report['run']}, trial {report['trial']}, epoch {report['epoch']}{fold}"
     )
-    click.echo(f"{objective:<10} {loaded.metrics[objective]:.6f}")
-    if fold:
-        click.echo(f"mean       {loaded.row.value(objective):.6f} over the folds")
+    for objective in loaded.view.objectives:
+        click.echo(f"{objective.name:<10} {loaded.metrics[objective.name]:.6f}")
+        if fold:
+            click.echo(f"mean       {loaded.row.value(objective.name):.6f} over the folds")
     if "checked" in report:
         click.echo(
             f"checked    {len(loaded.metrics)} validation metrics recomputed, "

@@ -48,16 +48,22 @@ def status(run: Path | None, failed: bool, as_csv: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--metric", help="Best by this metric instead of the objective.")
+@click.option("--by", "--metric", "metric", help="Best by this metric, not the (first) objective.")
 @click.option("--result", is_flag=True, help="The result instead of the configuration.")
+@click.option("--front", is_flag=True, help="The Pareto front of all objectives, as a table.")
 @json_option
-def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
+def best(run: Path, metric: str | None, result: bool, front: bool, as_json: bool) -> None:
     """Print the best configuration of RUN (JSON, ready for: recsearch verify)."""
-    del as_json  # JSON either way; accepted as every reading command accepts it
     from recsearch.best import config_document, result_document
+    from recsearch.evaluation import parse
     from recsearch.run import RunView
 
     view = RunView.open(run_path(run))
+    if front:
+        if metric or result:
+            raise UsageError("--front prints the whole front: it goes without --by and --result.")
+        _print_front(view, as_json)
+        return
     found = view.best(metric)
     if found is None:
         raise UsageError(
@@ -65,7 +71,30 @@ def best(run: Path, metric: str | None, result: bool, as_json: bool) -> None:
             hint=f"See how far it is: recsearch status {view.path}",
         )
     make = result_document if result else config_document
-    print_json(make(view.identity, *found))
+    print_json(make(view.identity, *found, None if metric is None else parse(metric)))
+
+
+def _print_front(view: Any, as_json: bool) -> None:
+    from recsearch.best import front_document
+
+    document = front_document(view.identity, view.record)
+    if as_json:
+        print_json(document)
+        return
+    names = [objective["name"] for objective in document["objectives"]]
+    params = dict.fromkeys(name for point in document["front"] for name in point["params"])
+    rows = [
+        {
+            "trial": point["trial"],
+            "epoch": point["epoch"],
+            **point["objectives"],
+            "best by": ", ".join(point["best_by"]),
+            **{f"params.{name}": point["params"].get(name) for name in params},
+        }
+        for point in document["front"]
+    ]
+    columns = ["trial", "epoch", *names, "best by", *(f"params.{name}" for name in params)]
+    print_rows(rows, columns)
 
 
 def _all_runs(as_json: bool) -> None:

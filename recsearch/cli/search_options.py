@@ -39,7 +39,11 @@ SETTINGS = (
         "--trials", type=click.IntRange(1), help="Total number of trials, resumed ones included."
     ),
     click.option("--max-epochs", type=click.IntRange(1), help="Epochs per trial at most."),
-    click.option("--metric", help="Objective, such as RMSE or NDCG@10."),
+    click.option(
+        "--metric",
+        multiple=True,
+        help="Objective, such as RMSE or NDCG@10; several (RMSE,NDCG@10) for their Pareto front.",
+    ),
     click.option("--method", type=click.Choice(["tpe", "random", "grid"]), help="Searcher."),
     click.option("--scheduler", type=click.Choice(SCHEDULERS), help="Pruning rule."),
     click.option(

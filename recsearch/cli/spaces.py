@@ -83,7 +83,7 @@ def show(search: str, settings: tuple[str, ...], as_json: bool) -> None:
         [
             ("model", spec.model.class_),
             *([("fixed", json.dumps(spec.model.config))] if spec.model.config else []),
-            ("objective", f"{wanted.metric} ({spec.direction})"),
+            ("objective", ", ".join(f"{m.name} ({m.direction})" for m in spec.objectives)),
             (
                 "method",
                 f"{wanted.method}, {wanted.trials} trials of up to {wanted.max_epochs} epochs",

@@ -33,6 +33,10 @@ def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iter
         yield f"page       {page}"
     if record.best():
         yield f"best       {paths.best_config}"
+        for metric in record.objectives[1:]:
+            yield f"           {paths.best_config_by(metric.name)}"
+    if record.others and record.best():
+        yield f"front      {paths.front}"
     yield f"next       {_next(outcome, request)}"
 
 
@@ -42,13 +46,18 @@ def result_lines(record: Record) -> Iterator[str]:
     if best is None:
         yield "no epoch finished"
         return
-    trial, row = best
-    name = record.objective.name
-    yield f"{name:<10} {row.value(name):.5f} (trial {trial.number}, epoch {row.epoch})"
-    if row.folds:
-        values = " ".join(f"{fold[name]:.5f}" for fold in row.folds)
-        spread = std_metrics(row.folds)[name] or 0.0
-        yield f"folds      {values} (mean {row.value(name):.5f}, std {spread:.5f})"
+    for metric in record.objectives:
+        name = metric.name
+        trial, row = record.best(metric) or best
+        yield f"{name:<10} {row.value(name):.5f} (trial {trial.number}, epoch {row.epoch})"
+        if row.folds:
+            values = " ".join(f"{fold[name]:.5f}" for fold in row.folds)
+            spread = std_metrics(row.folds)[name] or 0.0
+            yield f"folds      {values} (mean {row.value(name):.5f}, std {spread:.5f})"
+    if record.others:
+        points = record.front()
+        trials = {trial.number for trial, _ in points}
+        yield f"front      {len(points)} epochs of {len(trials)} trials that no other beats"
     baseline = gain(record)
     if baseline:
         yield f"gain       {baseline[1]:+.5f} against {baseline[0]} {baseline[2]:.5f}"

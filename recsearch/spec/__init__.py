@@ -5,7 +5,7 @@ from recsearch.spec.files import available_searches, find_search, load_search
 from recsearch.spec.lenskit import search_name
 from recsearch.spec.overrides import parse_override
 from recsearch.spec.schema import describe_schema
-from recsearch.spec.search import SearchSpec
+from recsearch.spec.search import SearchSpec, objectives_of
 
 __all__ = [
     "SearchSpec",
@@ -14,6 +14,7 @@ __all__ = [
     "describe_schema",
     "find_search",
     "load_search",
+    "objectives_of",
     "parse_override",
     "search_name",
 ]

@@ -59,7 +59,7 @@ def _check_ratings(spec: SearchSpec, predicts: bool) -> None:
             f"{spec.source}: model.predicts_ratings: {spec.model.class_} predicts no ratings, "
             "expected false or no such key"
         )
-    for name in (spec.search.metric, *spec.search.metrics):
+    for name in (*spec.search.objectives, *spec.search.metrics):
         if parse(name).kind == "rating" and not predicts:
             raise SpecError(
                 f"{spec.source}: search.metric: {name} needs predicted ratings, which "

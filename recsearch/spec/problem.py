@@ -129,6 +129,8 @@ def _expected(error: ErrorDetails) -> str:
         return f"one of {', '.join(names)}{nearest(str(error['input']), names)}"
     if "ge" in context:
         return f"{show(context['ge'])} or more"
+    if "gt" in context:
+        return f"more than {show(context['gt'])}"
     if kind == "string_pattern_mismatch":
         return EXPECTED[context["pattern"]]
     noun = NOUNS.get(re.split("[_-]", kind)[0])

@@ -81,12 +81,24 @@ class NoStop(Section):
     """See ``rule`` of the plateau."""
 
 
+class ConstraintsSection(Section):
+    """``[search.constraints]``: which configurations are never trained."""
+
+    max_model_mb: Annotated[float, Field(gt=0)] | None = None
+    """Largest model that is trained: megabytes (1 MB = 1,000,000 bytes) of its parameters on this
+    data set, by the model's own arithmetic. Other points of the space are not suggested."""
+
+
 class SearchSection(Section):
     """``[search]``: what is optimised, how, and for how long."""
 
     metric: str
     """Objective, measured on the validation part after every epoch, such as ``RMSE`` or
-    ``NDCG@10``. Its direction is known."""
+    ``NDCG@10``; its direction is known. A list of several, such as ``["RMSE", "NDCG@10"]``, asks
+    for their Pareto front; see Several objectives below."""
+    objectives: tuple[str, ...] = ()
+    """All objectives in order, as a run records them; a search file gives them as a list in
+    ``metric``."""
     metrics: list[str] = []
     """Further metrics to record beside the usual ones. They never influence the search."""
     method: Literal["tpe", "random", "grid"] = "tpe"
@@ -120,6 +132,8 @@ class SearchSection(Section):
     quota: Annotated[str, Field(pattern=QUOTA)] = "none"
     """Bytes that the run's checkpoints may hold in the store, such as ``5 GB``. A resumed run
     may have another one."""
+    constraints: ConstraintsSection = ConstraintsSection()
+    """Which configurations are never trained; see Constraints below."""
 
 
 class SplitSection(Section):
@@ -268,6 +282,7 @@ def describe_schema() -> dict[str, str]:
         ("model", ModelSection),
         ("search", SearchSection),
         ("search.stop", PlateauStop),
+        ("search.constraints", ConstraintsSection),
         ("data", DataSection),
         ("data.split", SplitSection),
         ("space.NAME", IntTable),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recsearch.data.splitspec import check_spec
 from recsearch.errors import SpecError, UsageError
@@ -14,11 +14,15 @@ from recsearch.spec.problem import Origin, parse_section
 from recsearch.spec.schema import (
     DOMAIN_TABLES,
     STOP_RULES,
+    ConstraintsSection,
     DataSection,
     ModelSection,
     SearchSection,
     SplitSection,
 )
+
+if TYPE_CHECKING:
+    from recsearch.evaluation import Metric
 
 SECTIONS = ("title", "model", "search", "space", "data")
 
@@ -47,10 +51,13 @@ class SearchSpec:
 
     @property
     def direction(self) -> Literal["min", "max"]:
-        """Whether the objective is minimised or maximised."""
-        from recsearch.evaluation import parse
+        """Whether the objective (the first, of several) is minimised or maximised."""
+        return self.objectives[0].direction
 
-        return parse(self.search.metric).direction
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """What is optimised; one metric, unless the search asks for a Pareto front."""
+        return objectives_of({"metric": self.search.metric, "objectives": self.search.objectives})
 
     def configuration(self, params: Params) -> dict[str, Any]:
         """The fixed parameters with ``params`` laid over them, nested as the model nests them."""
@@ -62,10 +69,17 @@ class SearchSpec:
         Of ``[data]`` only what is not the default: the data set and the split have their own ids.
         """
         data = self.data.model_dump(exclude_defaults=True)
+        search = self.search.model_dump(by_alias=True)
+        # Only where they say something: runs from before there were any have none recorded.
+        search["objectives"] = list(search["objectives"])
+        if len(search["objectives"]) < 2:
+            del search["objectives"]
+        if self.search.constraints == ConstraintsSection():
+            del search["constraints"]
         return {
             "title": self.title,
             "model": self.model.model_dump(by_alias=True),
-            "search": self.search.model_dump(by_alias=True),
+            "search": search,
             "space": self.space.tables(),
             **({"data": data} if data else {}),
         }
@@ -78,6 +92,13 @@ class SearchSpec:
             SpecError: ``document`` is not one.
         """
         return read_document(document, Origin(source))
+
+
+def objectives_of(search: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """The objectives of a ``[search]`` table as `SearchSpec.resolved` writes it."""
+    from recsearch.evaluation import parse
+
+    return tuple(parse(name) for name in search.get("objectives") or (search["metric"],))
 
 
 def read_document(
@@ -174,11 +195,38 @@ def _read_model(table: Any, origin: Origin) -> ModelSection:
 def _read_search(table: Any, origin: Origin) -> SearchSection:
     if isinstance(table, Mapping) and "stop" in table:
         table = {**table, "stop": _read_stop(table["stop"], origin)}
+    table = _with_objectives(table, origin)
+    if isinstance(table, Mapping) and isinstance(table.get("constraints"), Mapping):
+        limits = parse_section(
+            ConstraintsSection, table["constraints"], "search.constraints", origin
+        )
+        table = {**table, "constraints": limits}
     section = parse_section(SearchSection, table, "search", origin)
-    for key, names in (("metric", [section.metric]), ("metrics", section.metrics)):
+    for key, names in (("metric", section.objectives), ("metrics", section.metrics)):
         for name in names:
             _check_metric(f"search.{key}", name, origin)
     return section
+
+
+def _with_objectives(table: Any, origin: Origin) -> Any:
+    """``metric = ["RMSE", "NDCG@10"]`` as the first of them and all of them."""
+    if not isinstance(table, Mapping) or "metric" not in table:
+        return table
+    metric, recorded = table["metric"], table.get("objectives")
+    names = metric if isinstance(metric, list | tuple) else recorded or [metric]
+    if not isinstance(names, list | tuple) or not names:
+        expected = 'a metric such as "RMSE", or a list such as ["RMSE", "NDCG@10"]'
+        raise origin.error("search.metric", f"{quote(names)} does not fit", expected)
+    for position, name in enumerate(names):
+        if not isinstance(name, str):
+            raise origin.error("search.metric", f"{quote(name)} does not fit", "names of metrics")
+        if name in names[:position]:
+            raise origin.error("search.metric", f"{name} occurs twice", "distinct metrics")
+    if recorded and (list(recorded) != list(names) or metric not in (names, names[0])):
+        raise origin.error(
+            "search.objectives", f"{quote(recorded)} is not what metric says", "no such key"
+        )
+    return {**table, "metric": names[0], "objectives": tuple(names)}
 
 
 def _read_stop(table: Any, origin: Origin) -> dict[str, Any]:

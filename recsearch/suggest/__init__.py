@@ -9,10 +9,17 @@ from recsearch.spec import SearchSpec
 from recsearch.suggest.defaults import default_params
 from recsearch.suggest.grid import GridSuggester
 from recsearch.suggest.tpe import TpeSuggester
-from recsearch.suggest.types import Observation, Suggester, Suggestion
+from recsearch.suggest.types import Feasible, Observation, Suggester, Suggestion
 from recsearch.suggest.uniform import UniformSuggester
 
-__all__ = ["Observation", "Suggester", "Suggestion", "default_params", "make_suggester"]
+__all__ = [
+    "Feasible",
+    "Observation",
+    "Suggester",
+    "Suggestion",
+    "default_params",
+    "make_suggester",
+]
 
 
 def make_suggester(
@@ -20,6 +27,7 @@ def make_suggester(
     seed: int,
     default_params: Params | None,
     cost_of: Callable[[Params], float],
+    feasible: Feasible | None = None,
 ) -> Suggester:
     """The searcher that a search asks for.
 
@@ -28,6 +36,7 @@ def make_suggester(
         seed: root seed of the run.
         default_params: parameters of trial 1, a point of the space; None to leave it out.
         cost_of: parameters to the cost of an epoch, in any unit.
+        feasible: whether a point may be tried; None for all.
 
     Raises:
         UsageError: ``default_params`` is no point of the space, or a grid is too large.
@@ -35,14 +44,16 @@ def make_suggester(
     if default_params is not None:
         spec.space.validate(default_params)
     if spec.search.method == "grid":
-        return GridSuggester(spec.space, default_params)
+        return GridSuggester(spec.space, default_params, feasible)
     if spec.search.method == "random":
-        return UniformSuggester(spec.space, seed, default_params)
+        return UniformSuggester(spec.space, seed, default_params, feasible)
     return TpeSuggester(
         spec.space,
         seed,
-        spec.direction,
+        # What is observed of several objectives is one value, which is minimised.
+        spec.direction if len(spec.objectives) == 1 else "min",
         default_params,
         cheapest_of=spec.search.cheapest_of,
         cost_of=cost_of,
+        feasible=feasible,
     )

@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from recsearch.errors import UsageError
 from recsearch.identity import derive_seed
 from recsearch.space import Space
 from recsearch.space.space import identity
+from recsearch.suggest.types import Feasible
 
 REDRAWS = 100
+
+CONSTRAINED_REDRAWS = 4000
+"""Draws where not every point may be tried: one in a thousand is enough to find one."""
 
 
 def generator(seed: int, number: int, attempt: int, purpose: str) -> np.random.Generator:
@@ -36,19 +41,63 @@ def fresh(
             yield point
 
 
-def untried(space: Space, rng: np.random.Generator, tried: set[Hashable]) -> dict[str, Any] | None:
+def untried(
+    space: Space, rng: np.random.Generator, tried: set[Hashable], feasible: Feasible | None = None
+) -> dict[str, Any] | None:
     """A random point of a small space that has not been tried; None if there is none."""
-    left = [point for point in space.points() or () if identity(point) not in tried]
+    left = [point for point in allowed(space, feasible) or () if identity(point) not in tried]
     return left[int(rng.integers(len(left)))] if left else None
 
 
-def uniform(space: Space, seed: int, number: int, tried: set[Hashable]) -> dict[str, Any]:
-    """An independent draw for trial ``number``; an untried point as long as there is one."""
+def allowed(space: Space, feasible: Feasible | None) -> list[dict[str, Any]] | None:
+    """All points of a small space that may be tried; None where there are too many to list."""
+    points = space.points()
+    return points if points is None or feasible is None else list(filter(feasible, points))
+
+
+def total(space: Space, feasible: Feasible | None) -> int | None:
+    """Number of points of a finite space that may be tried; None where it is not known."""
+    if feasible is None:
+        return space.size
+    points = allowed(space, feasible)
+    return None if points is None else len(points)
+
+
+def uniform(
+    space: Space, seed: int, number: int, tried: set[Hashable], feasible: Feasible | None = None
+) -> dict[str, Any]:
+    """An independent draw for trial ``number``; an untried point as long as there is one.
+
+    Args:
+        space: what is drawn from.
+        seed: root seed of the run.
+        number: of the trial.
+        tried: what `identities` says of the points before it.
+        feasible: whether a point may be tried; others are drawn anew. None for all.
+
+    Raises:
+        UsageError: no point that may be tried turns up.
+    """
 
     def draw(attempt: int) -> dict[str, Any]:
         return space.sample(generator(seed, number, attempt, "uniform"))
 
-    point = next(fresh(draw, tried, REDRAWS), None)
+    attempts = REDRAWS if feasible is None else CONSTRAINED_REDRAWS
+    point = next(filter(feasible or _anywhere, fresh(draw, tried, attempts)), None)
     if point is None:
-        point = untried(space, generator(seed, number, REDRAWS, "uniform"), tried)
-    return draw(0) if point is None else point
+        point = untried(space, generator(seed, number, REDRAWS, "uniform"), tried, feasible)
+    if point is None:
+        point = next(filter(feasible or _anywhere, map(draw, range(attempts))), None)
+    if point is None:
+        raise UsageError(
+            f"search.constraints: none of {attempts} random points for trial {number} may be "
+            "trained: nearly all of the space is outside the constraints.",
+            hint="Narrow the ranges of the space to what the constraints allow.",
+        )
+    return point
+
+
+def _anywhere(point: Mapping[str, Any]) -> bool:
+    """What is feasible without constraints."""
+    del point
+    return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from recsearch.space import Params, Space
 from recsearch.space.space import identity
-from recsearch.suggest.types import Observation, Suggestion
+from recsearch.suggest.types import Feasible, Observation, Suggestion
 
 
 class GridSuggester:
@@ -17,11 +17,15 @@ class GridSuggester:
     Args:
         space: parameters with their grid values.
         default: parameters of trial 1; None to begin with the grid.
+        feasible: whether a point may be tried; others are left out. None for all.
     """
 
-    def __init__(self, space: Space, default: Params | None = None):
+    def __init__(
+        self, space: Space, default: Params | None = None, feasible: Feasible | None = None
+    ):
         self._space = space
         self._default = default
+        self._feasible = feasible
 
     @property
     def total(self) -> int | None:
@@ -46,6 +50,8 @@ class GridSuggester:
     @cached_property
     def _plan(self) -> list[dict[str, Any]]:
         points = self._space.grid()
+        if self._feasible is not None:
+            points = list(filter(self._feasible, points))
         if self._default is None:
             return points
         first = dict(self._default)

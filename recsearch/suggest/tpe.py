@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from recsearch.identity import derive_seed
 from recsearch.space import Choice, Params, Space
-from recsearch.suggest.draws import fresh, identities, uniform
-from recsearch.suggest.types import Observation, Suggestion
+from recsearch.suggest.draws import fresh, identities, total, uniform
+from recsearch.suggest.types import Feasible, Observation, Suggestion
 
 STARTUP = 12
 """Number of scored trials below which trials are drawn at random."""
@@ -36,6 +36,9 @@ CANDIDATES = 24
 """Number of draws per parameter among which the most promising is suggested."""
 
 REDRAWS = 8
+
+CONSTRAINED = 4
+"""Factor on that where not every proposal may be tried."""
 
 
 class TpeSuggester:
@@ -52,6 +55,7 @@ class TpeSuggester:
         default: parameters of trial 1; None to draw it, too.
         cheapest_of: number of proposals of which the cheapest is suggested.
         cost_of: parameters to the cost of an epoch, in any unit.
+        feasible: whether a point may be tried; other proposals are passed over. None for all.
 
     Raises:
         ValueError: ``cheapest_of`` is above 1 and there is no ``cost_of``.
@@ -66,6 +70,7 @@ class TpeSuggester:
         *,
         cheapest_of: int = 1,
         cost_of: Callable[[Params], float] | None = None,
+        feasible: Feasible | None = None,
     ):
         if cheapest_of > 1 and cost_of is None:
             raise ValueError("cheapest_of: the cheapest needs cost_of")
@@ -75,12 +80,13 @@ class TpeSuggester:
         self._seed = seed
         self._sign = 1.0 if direction == "min" else -1.0
         self._default = default
+        self._feasible = feasible
         self._free = [name for name, domain in space.items() if domain.size != 1]
 
-    @property
+    @cached_property
     def total(self) -> int | None:
         """Number of points of a finite space."""
-        return self._space.size
+        return total(self._space, self._feasible)
 
     def suggest(
         self,
@@ -100,14 +106,19 @@ class TpeSuggester:
             def propose(attempt: int) -> dict[str, Any]:
                 return self._propose(number, attempt, documents)
 
-            points = list(islice(fresh(propose, tried, self._attempts), self._cheapest_of))
+            proposals = fresh(propose, tried, self._attempts)
+            if self._feasible is not None:
+                proposals = filter(self._feasible, proposals)
+            points = list(islice(proposals, self._cheapest_of))
             if points:
                 return Suggestion(self._cheapest(points), "tpe")
-        return Suggestion(uniform(self._space, self._seed, number, tried), "random")
+        point = uniform(self._space, self._seed, number, tried, self._feasible)
+        return Suggestion(point, "random")
 
     @property
     def _attempts(self) -> int:
-        return REDRAWS + self._cheapest_of - 1
+        attempts = REDRAWS + self._cheapest_of - 1
+        return attempts if self._feasible is None else CONSTRAINED * attempts
 
     def _cheapest(self, points: list[dict[str, Any]]) -> dict[str, Any]:
         """The first of the cheapest points."""

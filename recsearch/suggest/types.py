@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 Origin: TypeAlias = Literal["default", "random", "tpe", "grid"]
+Feasible: TypeAlias = Callable[[Mapping[str, Any]], bool]
+"""Whether a point of the space may be tried; pure."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Observation:
     Attributes:
         number: of the trial.
         params: values by dotted name.
-        value: its best objective in the metric's own direction; None where it ended in an error.
+        value: its best objective in the metric's own direction, or with several objectives one
+            value for all of them, the lower the better; None where it ended in an error.
     """
 
     number: int

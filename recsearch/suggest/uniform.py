@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from recsearch.space import Params, Space
-from recsearch.suggest.draws import identities, uniform
-from recsearch.suggest.types import Observation, Suggestion
+from recsearch.suggest.draws import identities, total, uniform
+from recsearch.suggest.types import Feasible, Observation, Suggestion
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,18 @@ class UniformSuggester:
         space: parameters and their distributions.
         seed: root seed of the run.
         default: parameters of trial 1; None to draw it, too.
+        feasible: whether a point may be tried; None for all.
     """
 
     space: Space
     seed: int
     default: Params | None = None
+    feasible: Feasible | None = None
 
-    @property
+    @cached_property
     def total(self) -> int | None:
         """Number of points of a finite space."""
-        return self.space.size
+        return total(self.space, self.feasible)
 
     def suggest(
         self,
@@ -40,4 +43,5 @@ class UniformSuggester:
         if number == 1 and self.default is not None:
             return Suggestion(dict(self.default), "default")
         tried = identities([*(seen.params for seen in observed), *pending])
-        return Suggestion(uniform(self.space, self.seed, number, tried), "random")
+        point = uniform(self.space, self.seed, number, tried, self.feasible)
+        return Suggestion(point, "random")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsearch.constraints import check_feasible, feasible_default, feasible_of
 from recsearch.cost import CostModel, available_bytes, check_memory, split_bytes
 from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
-from recsearch.errors import RecsearchError
+from recsearch.errors import RecsearchError, UsageError
 from recsearch.estimate import estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
@@ -131,14 +132,28 @@ def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
 
 
 def make_suggester_of(resolved: Resolved) -> Suggester:
-    """The searcher that the search asks for."""
+    """The searcher that the search asks for.
+
+    Raises:
+        UsageError: the constraints leave no point of the space, or a grid is too large.
+    """
     spec, family, split = resolved.request.spec, resolved.family, resolved.split
 
     def cost_of(params: Params) -> float:
         return family.work(family.complete(spec.configuration(params)), split).flops
 
-    default = default_params(spec, family.complete({}))
-    return make_suggester(spec, resolved.request.seed, default, cost_of)
+    default: Params | None = default_params(spec, family.complete({}))
+    feasible = feasible_of(spec, family, resolved.splits)
+    if feasible is not None and default is not None:
+        check_feasible(spec, family, resolved.splits, resolved.request.seed, feasible)
+        default = feasible_default(spec.space, default, feasible)
+    suggester = make_suggester(spec, resolved.request.seed, default, cost_of, feasible)
+    if suggester.total == 0:
+        raise UsageError(
+            f"{spec.source}: search.constraints: no point of the grid may be trained.",
+            hint="Give a parameter other grid values, or search with --method tpe.",
+        )
+    return suggester
 
 
 def make_planner(

@@ -21,7 +21,6 @@ from recsearch.cost import (
 )
 from recsearch.cpus import available_cpus
 from recsearch.estimate import Estimate, estimate, parse_size
-from recsearch.evaluation import parse
 from recsearch.journal import JournalInMemory, read_events
 from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial
@@ -112,8 +111,8 @@ def forecast(resolved: Resolved) -> Forecast:
         store.check(parse_size(spec.search.quota))
     workers, cpus = request.workers or available_cpus(), available_cpus()
     events = [] if request.fresh else read_events(paths.journal)
-    objective = parse(spec.search.metric)
-    record = Record.replay(objective, events)
+    first, *further = spec.objectives
+    record = Record.replay(first, events, further)
     cost = CostModel(family, resolved.split, measure_rate(), folds=len(resolved.splits)).calibrated(
         record
     )
@@ -121,7 +120,7 @@ def forecast(resolved: Resolved) -> Forecast:
     finished = [t.searched for t in record.trials.values() if t.searched.finished]
     have = [len(trial.epochs) for trial in finished if trial.epochs]
     epochs = fmean(have) if have else expected_epochs(terms.max_epochs, terms.stop, terms.pruning)
-    planned, total, others = _determined(resolved, Record.replay(objective, events), cost)
+    planned, total, others = _determined(resolved, Record.replay(first, events, further), cost)
     left = len(planned) + others
     core = _seconds(resolved, cost, planned, others, epochs)
     point, config = largest(spec, cost)

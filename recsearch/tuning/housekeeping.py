@@ -11,6 +11,7 @@ from collections.abc import Set
 
 from recsearch.display import size
 from recsearch.errors import StoreError
+from recsearch.keeping import ManyRetention, record_of
 from recsearch.plan import owner_of
 from recsearch.record import Record, TrialView
 from recsearch.store import Store
@@ -39,7 +40,12 @@ class Housekeeper:
     """
 
     def __init__(
-        self, store: Store, record: Record, retention: Retention, run_id: str, quota: int | None
+        self,
+        store: Store,
+        record: Record,
+        retention: Retention | ManyRetention,
+        run_id: str,
+        quota: int | None,
     ):
         self._store = store
         self._record = record
@@ -84,7 +90,7 @@ class Housekeeper:
         """Apply the rules for trials that have ended; their own best epochs were kept till now."""
         ended = sum(trial.finished for trial in self._record.trials.values())
         best = self._record.best()
-        state = (ended, best and best[1])
+        state = (ended, [row for _, row in self._record.front()])
         if state == self._judged:
             return
         trials = self._to_judge(None if best is None else best[1].trial)
@@ -167,10 +173,10 @@ class Housekeeper:
         known = self._known.get(trial.number)
         if known is not None and known[0] is trial:
             return known[1]
-        name = self._record.objective.name
+        objectives = self._record.objectives
         made = TrialRecords(
             trial.number,
-            tuple(Judged(row.epoch, row.value(name)) for row in trial.epochs),
+            tuple(record_of(row.epoch, row.metrics, objectives) for row in trial.epochs),
             ended=trial.finished,
             pruned=trial.state == "pruned",
         )

@@ -11,13 +11,13 @@ from typing import Any
 
 from recsearch import __version__
 from recsearch.baselines import mean_baselines
-from recsearch.best import config_document, result_document
+from recsearch.best import config_document, front_document, result_document
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError
 from recsearch.estimate import Estimate, parse_size
-from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.journal import Journal
+from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.record import EpochRow, Record, TrialView
@@ -25,7 +25,6 @@ from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
-from recsearch.store.retention import parse_retention
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.tuning.trials import Terms, run_trials
@@ -50,9 +49,10 @@ class Session:
         store: Store,
     ):
         spec = resolved.request.spec.search
-        self.record = Record.replay(parse(spec.metric), journal.events)
+        first, *others = resolved.request.spec.objectives
+        self.record = Record.replay(first, journal.events, others)
         self._quota = parse_size(spec.quota)
-        self._retention = parse_retention(spec.retention, self.record.objective.direction)
+        self._retention = retention_of(spec.retention, self.record.objectives)
         self._resolved = resolved
         self._identity = identity
         self._paths = paths
@@ -66,6 +66,7 @@ class Session:
             on_change=display.update,
             on_best=lambda trial, row: write_best(paths, identity, trial, row),
             on_note=display.note,
+            on_front=lambda record: write_front(paths, identity, record),
         )
 
     def run(
@@ -170,6 +171,8 @@ class Session:
         if best is not None:
             # A kill between an epoch's journal line and these files may have left them behind.
             write_best(self._paths, self._identity, *best)
+            if self.record.others:
+                write_front(self._paths, self._identity, self.record)
             trial, row = best
             if any(row.epoch not in self._store.epochs(key) for key in trial.fold_keys):
                 self.ledger.write(
@@ -196,3 +199,13 @@ def write_best(
     """Rewrite the two best files."""
     write_atomic(paths.best_config, config_document(identity, trial, row))
     write_atomic(paths.best_result, result_document(identity, trial, row))
+
+
+def write_front(paths: RunPaths, identity: Mapping[str, Any], record: Record) -> None:
+    """Rewrite the files of a search with several objectives: its front, and the best by each."""
+    write_atomic(paths.front, front_document(identity, record))
+    for metric in record.objectives:
+        found = record.best(metric)
+        if found is not None:
+            document = config_document(identity, *found, metric)
+            write_atomic(paths.best_config_by(metric.name), document)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.errors import RecsearchError
-from recsearch.evaluation import parse
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
@@ -168,13 +167,14 @@ def _worker_setup(
     from recsearch.tuning.worker import WorkerSetup
 
     search, family = resolved.request.spec.search, resolved.family
+    objective, *others = resolved.request.spec.objectives
     return WorkerSetup(
         model=resolved.request.spec.model.class_,
         device=family.device,
         seed=resolved.request.seed,
         max_epochs=terms.max_epochs,
         stop=terms.stop,
-        objective=parse(search.metric).name,
+        objective=objective.name,
         metrics=resolved.metrics,
         retention=search.retention,
         recompute=search.recompute,
@@ -192,6 +192,7 @@ def _worker_setup(
         },
         meeting=str(meeting),
         workers=workers,
+        others=tuple(other.name for other in others),
     )
 
 

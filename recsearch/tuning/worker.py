@@ -45,6 +45,7 @@ class WorkerSetup:
     about: Mapping[str, Any]
     meeting: str
     workers: int
+    others: tuple[str, ...] = ()
 
     def plan(
         self, number: int, config: Mapping[str, Any], key: str, keys: Sequence[str] = ()
@@ -64,6 +65,7 @@ class WorkerSetup:
             run_id=self.run_id,
             about=self.about,
             keys=tuple(keys),
+            others=self.others,
         )
 
 
@@ -114,7 +116,7 @@ class TrialWorker(Trainable):
             result = next(self._epochs)
             if result.note:
                 self._log.warning(result.note)
-            self._log.info(_line(result, self._plan.objective))
+            self._log.info(_line(result, (self._plan.objective, *self._plan.others)))
         except StoreError as err:
             return _report(fatal=to_report(err)), False
         except Exception as err:  # noqa: BLE001 - whatever a model raises is that trial's error
@@ -150,10 +152,11 @@ def _report(**content: Any) -> dict[str, Any]:
     return {"report": json.dumps(content)}
 
 
-def _line(result: EpochResult, objective: str) -> str:
+def _line(result: EpochResult, objectives: tuple[str, ...]) -> str:
     source = " (from the store)" if result.replayed else ""
+    values = ", ".join(f"{name} {result.metrics[name]:.6f}" for name in objectives)
     return (
-        f"epoch {result.epoch}: {objective} {result.metrics[objective]:.6f}, "
+        f"epoch {result.epoch}: {values}, "
         f"train {result.train_s:.3f} s, evaluate {result.eval_s:.3f} s, "
         f"save {result.save_s:.3f} s{source}"
     )

@@ -42,6 +42,7 @@ class Fabricated:
     model: str = "lenskit.als:BiasedMFScorer"
     events: list[dict[str, Any]] = field(default_factory=list)
     clock: datetime = START
+    others: tuple[str, ...] = ()
 
     def tick(self, seconds: float = 1.0) -> None:
         self.clock += timedelta(seconds=seconds)
@@ -89,6 +90,10 @@ class Fabricated:
         self.tick()
         self.event("closed", counts={}, exit_code=exit_code)
 
+    def further(self) -> dict[str, Any]:
+        names = [self.metric, *self.others]
+        return {"objectives": names} if self.others else {}
+
     def identity(self) -> dict[str, Any]:
         return {
             "format": 1,
@@ -97,7 +102,8 @@ class Fabricated:
             "search": {
                 "title": self.title,
                 "model": {"class": self.model, "config": {}, "predicts_ratings": True},
-                "search": {"metric": self.metric, "method": self.method, "trials": self.trials,
+                "search": {**self.further(), "metric": self.metric, "method": self.method,
+                           "trials": self.trials,
                            "max_epochs": self.max_epochs, "scheduler": "asha", "stop": None},
                 "space": self.space,
             },

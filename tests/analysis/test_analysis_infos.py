@@ -13,6 +13,8 @@ from analysis.overview import dataset_notes, facts, overview_info
 from analysis.parameters import parameters_info
 from analysis.plots.comparison import comparison_info
 from analysis.plots.curves import best_curve_info, longest_curves_info
+from analysis.plots.front import caption as front_caption
+from analysis.plots.front import draw_front, front_info, staircase
 from analysis.plots.histogram import histogram_info
 from analysis.plots.progress import progress_by_time_info, progress_by_trial_info
 from analysis.plots.slices import caption, slices_info
@@ -329,3 +331,24 @@ def test_index_groups_comparable_runs_best_first(tmp_path):
     bars = comparison_info(groups[1]).bars
     assert bars == (("better", 0.7, 0.7, 0.9), ("worse", 0.8, 0.85, 0.9))
     assert comparison_info(groups[0]) is None
+
+
+def test_the_plot_of_a_front_shows_every_epoch_and_all_of_the_front(tmp_path):
+    run = Fabricated(others=("NDCG@10", "MAE"), trials=4)
+    run.opened()
+    curves = [(0.80, 0.10, 0.9), (0.85, 0.30, 0.8), (5.0, 0.50, 0.7), (0.86, 0.20, 0.5)]
+    for number, (rmse, ndcg, mae) in enumerate(curves, start=1):
+        run.trial(number, {}, [9.0, rmse], extra={"NDCG@10": ndcg, "MAE": mae})
+    info = front_info(RunView.open(run.write(tmp_path)))
+    assert info.front == ((0.80, 0.10), (0.85, 0.30), (0.86, 0.20), (5.0, 0.50))
+    assert staircase(info) == ((0.80, 0.10), (0.85, 0.30), (5.0, 0.50)), "MAE is not drawn"
+    assert all(info.limits[0].holds(x) and info.limits[1].holds(y) for x, y in info.front)
+    assert len(info.others) == 4
+    assert info.directions == ("min", "max")
+    assert "8 epochs" in front_caption(info)
+    assert "all 3 objectives" in front_caption(info)
+    assert draw_front(info) == draw_front(info)
+
+
+def test_a_run_with_one_objective_has_no_plot_of_a_front(tmp_path):
+    assert front_info(small(tmp_path, [([0.9, 0.8], "done")])) is None

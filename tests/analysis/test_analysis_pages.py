@@ -148,8 +148,20 @@ def no_space(root: Path) -> Path:
     return run.write(root)
 
 
+def two_objectives(root: Path) -> Path:
+    run = Fabricated(name="two", trials=5, others=("NDCG@10",))
+    run.opened()
+    run.baseline("bias", RMSE=0.9, **{"NDCG@10": 0.01})
+    for number in range(1, 6):
+        ndcg = {"NDCG@10": 0.05 * (number % 4)}
+        params = {"embedding_size": 8 * number}
+        run.trial(number, params, [0.95, 0.8 + 0.01 * number], extra=ndcg)
+    run.closed()
+    return run.write(root)
+
+
 MAKERS = [als_run, hostile_run, one_trial, grid, just_opened, all_cached, only_errors, empty,
-          no_space]  # fmt: skip
+          no_space, two_objectives]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -159,7 +171,8 @@ class TestEveryRunHasAPage:
         assert "script" not in page.tags
         assert not any(name.startswith("on") for _, name, _ in page.attributes)
         links = [v for t, n, v in page.attributes if n in ("src", "href", "xlink:href")]
-        allowed = {"../index.html", "best-config.json", "trials.csv", "epochs.csv", "data:,"}
+        allowed = {"../index.html", "best-config.json", "trials.csv", "epochs.csv", "data:,",
+                   "pareto.json"}  # fmt: skip
         assert all(link in allowed or link.startswith("#") for link in links)
         assert "http" not in page.source.replace("http-equiv", "").replace(
             "http://www.w3.org/2000/svg", ""
@@ -363,3 +376,20 @@ def test_two_runs_of_one_name_are_refused(workplace):
     result = invoke("elsewhere/one", "runs/one")
     assert isinstance(result.exception, UsageError)
     assert not (workplace / "reports").exists()
+
+
+def test_the_front_is_on_the_page_and_beside_it(tmp_path):
+    """Of RMSE 0.81 to 0.85 with NDCG 0.05, 0.1, 0.15, 0, 0.05 trials 1, 2 and 3 are the front."""
+    folder = render_run(two_objectives(tmp_path / "runs"), tmp_path / "reports").parent
+    page = Page(folder / "index.html")
+    assert "Pareto front" in page.text
+    assert "best-config-NDCG@10.json" in page.text
+    document = json.loads((folder / "pareto.json").read_text())
+    found = [(p["trial"], p["epoch"], p["best_by"]) for p in document["front"]]
+    assert found == [(1, 2, ["RMSE"]), (2, 2, []), (3, 2, ["NDCG@10"])]
+
+
+def test_one_objective_has_no_front(tmp_path):
+    folder = render_run(one_trial(tmp_path / "runs"), tmp_path / "reports").parent
+    assert "Pareto front" not in Page(folder / "index.html").text
+    assert not (folder / "pareto.json").exists()

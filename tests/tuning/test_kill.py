@@ -38,7 +38,7 @@ def check_whole(bench: Bench) -> None:
     assert not Store.open(bench.folder / "store", create=False).verify().problems
 
 
-def test_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(bench: Bench) -> None:
+def test_b31_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(bench: Bench) -> None:
     slow(bench)
     straight = bench.folder / "runs" / "straight"
     done = bench.search("--run", str(straight), "--store", "other", "--workers", "1")

@@ -18,7 +18,7 @@ def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[st
     return done
 
 
-def test_the_planted_optimum_is_reported_stored_and_verified(bench: Bench) -> None:
+def test_b27_b28_the_planted_optimum_is_reported_stored_and_verified(bench: Bench) -> None:
     bench.search_file(trials=5, max_epochs=6)
     done = ok(bench.search())
     view = RunView.open(bench.root)
@@ -59,7 +59,7 @@ def test_output_is_quiet_and_ends_with_the_next_command(bench: Bench) -> None:
     assert len(ok(bench.search("-q", "--run", "runs/again")).stderr.splitlines()) == 0
 
 
-def test_errors_are_kept_apart_and_the_rest_goes_on(bench: Bench) -> None:
+def test_b10_errors_are_kept_apart_and_the_rest_goes_on(bench: Bench) -> None:
     path = bench.search_file(trials=4, max_epochs=3)
     text = path.read_text() + 'fail_at = { type = "choice", choices = [0, 2] }\n'
     path.write_text(text.replace('method = "random"', 'method = "grid"').replace(

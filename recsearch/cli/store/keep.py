@@ -25,6 +25,7 @@ from recsearch.cli.store.trials import fold_keys, mean_values
 from recsearch.cli.store.words import size
 
 if TYPE_CHECKING:
+    from recsearch.evaluation import Metric
     from recsearch.record import TrialView
     from recsearch.store import Manifest, Store
 
@@ -157,26 +158,30 @@ def _judge(
         trials: The trials of one run by owner: only theirs are judged. None for those of all.
         even_all: Whether searches that keep all do not count.
     """
-    from recsearch.store import Record, TrialRecords, parse_retention
+    from recsearch.keeping import record_of, retention_of
+    from recsearch.store import TrialRecords
 
-    searches: defaultdict[tuple[str, str, str], dict[str, list[Manifest]]]
+    searches: defaultdict[tuple[str, tuple[Metric, ...]], dict[str, list[Manifest]]]
     searches = defaultdict(lambda: defaultdict(list))
     for manifest in manifests:
         owner = str(manifest.info.get("owner", ""))
-        name, direction, _ = objective_of(manifest.info)
+        objectives = _objectives(manifest.info)
         mine = trials is None or owner in trials
-        if mine and name is not None and not owner.startswith("pin:"):
-            group = str(manifest.info.get("run", manifest.key)), name, direction
+        if mine and objectives and not owner.startswith("pin:"):
+            group = str(manifest.info.get("run", manifest.key)), objectives
             trial = ",".join(fold_keys(manifest))
             searches[group][f"{owner} {trial}"].append(manifest)
     doomed, spared = [], 0
-    for (_, _, direction), found in searches.items():
-        retention = parse_retention(policy, "min" if direction == "min" else "max")
+    for (_, objectives), found in searches.items():
+        retention = retention_of(policy, objectives)
         groups = sorted(found.values(), key=lambda each: int(each[0].info.get("trial") or 0))
         records = []
         for number, each in enumerate(groups):
             known = (trials or {}).get(str(each[0].info.get("owner")))
-            values = tuple(Record(*judged) for judged in mean_values(each))
+            values = tuple(
+                record_of(epoch, metrics, objectives)
+                for epoch, metrics in mean_values(each, [metric.name for metric in objectives])
+            )
             ended = known is not None and known.finished
             pruned = known is not None and known.state == "pruned"
             records.append(TrialRecords(number, values, ended, pruned))
@@ -189,6 +194,18 @@ def _judge(
         doomed += wanted
         spared += len(dropped) - len(wanted)
     return doomed, spared
+
+
+def _objectives(info: dict[str, Any]) -> tuple[Metric, ...]:
+    """What decides which epochs of a search are best; nothing where that is not recorded."""
+    from recsearch.evaluation import Metric, parse
+
+    name, direction, _ = objective_of(info)
+    if name is None:
+        return ()
+    others = [parse(other) for other in info.get("objectives", ()) if other != name]
+    # Of metrics that recsearch does not know the direction is all there is to know.
+    return (Metric(name, "rating", "min" if direction == "min" else "max"), *others)
 
 
 def _row(manifest: Manifest) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from recsearch.cli.store.address import objective_of
 from recsearch.folds import mean_metrics
 
 if TYPE_CHECKING:
@@ -19,15 +18,23 @@ def fold_keys(manifest: Manifest) -> list[str]:
     return [str(key) for key in found] if isinstance(found, list) else [manifest.key]
 
 
-def mean_values(manifests: Sequence[Manifest]) -> Iterator[tuple[int, float | None]]:
-    """(epoch, objective) of one trial, the mean over its folds, by epoch.
+def mean_values(
+    manifests: Sequence[Manifest], names: Sequence[str]
+) -> Iterator[tuple[int, dict[str, float | None]]]:
+    """(epoch, metrics of these names) of one trial, the means over its folds, by epoch.
 
     Epochs that not all folds have are left out: the trial is still training them.
     """
     folds = set(fold_keys(manifests[0]))
-    found: defaultdict[int, dict[str, float | None]] = defaultdict(dict)
+    found: defaultdict[int, dict[str, dict[str, float | None]]] = defaultdict(dict)
     for manifest in manifests:
-        found[manifest.epoch][manifest.key] = objective_of(manifest.info)[2]
+        found[manifest.epoch][manifest.key] = _values(manifest, names)
     for epoch, values in sorted(found.items()):
         if values.keys() == folds:
-            yield epoch, mean_metrics([{"value": value} for value in values.values()])["value"]
+            yield epoch, mean_metrics(list(values.values()))
+
+
+def _values(manifest: Manifest, names: Sequence[str]) -> dict[str, float | None]:
+    metrics = manifest.info.get("metrics") or {}
+    values = {name: metrics.get(name) for name in names}
+    return {n: value if isinstance(value, int | float) else None for n, value in values.items()}
