@@ -89,10 +89,11 @@ class TorchMF:
         order = torch.randperm(len(self.ratings[0]), generator=self.random)
         if n_batches:
             order = order[: n_batches * size]
+        user_table, item_table = self.tables.values()
         total = 0.0
         for batch in order.split(size):
             users, items, ratings = (column[batch] for column in self.ratings)
-            p, q = self.tables["users"](users), self.tables["items"](items)
+            p, q = user_table(users), item_table(items)
             errors = (ratings - (p * q).sum(1)).square()
             norms = p.square().sum(1) + q.square().sum(1)
             self.optimizer.zero_grad()
