@@ -20,6 +20,7 @@ import numpy as np
 
 from recsearch.data import Split
 from recsearch.errors import RecsearchError
+from recsearch.evaluation import default_metrics
 from recsearch.identity import derive_seed, digest
 from recsearch.measuring import measure
 from recsearch.models import Family, Model
@@ -60,6 +61,9 @@ class Curves:
         self._split = split
         self._family = family
         self._objective = objective
+        # All that a search measures: where no ranking is wanted, only the held-out items are
+        # scored, and the processor may add up the same products in another order.
+        self._metrics = (*default_metrics(family.predicts_ratings), objective)
         self._seed = seed
         self._most_bytes = most_bytes
         self._known: dict[str, list[Point]] = {}
@@ -115,7 +119,7 @@ class Curves:
             arrays = (a for part in model.state().values() for a in part.tensors.values())
             if not all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f"):
                 return Point(math.nan, seconds, "NonFiniteObjectiveError")
-            value = measure(model, self._family, self._split, [self._objective])[self._objective]
+            value = measure(model, self._family, self._split, self._metrics)[self._objective]
         except RecsearchError as err:  # anything else is no result of a trial but this bench's
             return Point(math.nan, time.thread_time() - began, type(err).__name__)
         self._at = (key, epoch, model)
