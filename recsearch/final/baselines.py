@@ -59,8 +59,7 @@ def _measured(view: RunView, part: int, configs: Mapping[str, Mapping[str, Any]]
     split, metrics = split_of(view.identity, part), list(view.identity["metrics"])
     results: dict[str, dict[str, float]] = {}
     if "bias" in configs:
-        damping = configs["bias"]["damping"]
-        scores = bias_scores(split, damping["user"], damping["item"])
+        scores = bias_scores(split, *tuned_damping(configs["bias"]))
         results["bias"] = evaluate(scores, split, metrics)
     if "popular" in configs:
         ranked = [name for name in metrics if parse(name).kind == "ranking"]
@@ -72,6 +71,22 @@ def _measured(view: RunView, part: int, configs: Mapping[str, Mapping[str, Any]]
             for name, found in results.items()
         },
     }
+
+
+def tuned_damping(config: Mapping[str, Any]) -> tuple[float, float]:
+    """Dampings of user and item of a tuned bias.
+
+    Validation folds have dampings of their own. They lie on a logarithmic scale, so their geometric
+    mean stands for them.
+    """
+    folds = [fold["damping"] for fold in config.get("folds", [config])]
+    if len(folds) == 1:
+        return folds[0]["user"], folds[0]["item"]
+    user, item = (
+        math.exp(math.fsum(math.log(fold[entity]) for fold in folds) / len(folds))
+        for entity in ("user", "item")
+    )
+    return user, item
 
 
 def _known(path: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
