@@ -96,7 +96,7 @@ def _summary(final: Final) -> str:
     return (
         f"The configuration of trial {best['trial']}, trained anew for "
         f"{plural(best['epochs'], 'epoch')} with seed {', '.join(map(str, seeds))} and measured on "
-        f"{over}. The search never saw these ratings."
+        f"{over}. No decision of the search was measured on these ratings."
     )
 
 
