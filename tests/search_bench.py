@@ -81,7 +81,7 @@ class Bench:
         return {key: value for key, value in document.items()
                 if key not in {"train_s", "eval_s", "time", "run"}}  # fmt: skip
 
-    def wait_for(self, count: int, kind: str = "epoch", timeout: float = 60) -> None:
+    def wait_for(self, count: int, kind: str = "epoch", timeout: float = 180) -> None:
         deadline = time.monotonic() + timeout
         while len(self.events(kind)) < count:
             if time.monotonic() > deadline:
