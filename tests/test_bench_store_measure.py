@@ -121,8 +121,11 @@ def test_files_leave_memory_and_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     write_synced(tmp_path / "b" / "c", bytes(1))
     assert disk_usage(tmp_path) == (10_001, 3 * 4096 + 4096, 2)
-    gone = evict(tmp_path)
-    assert gone or file_system(tmp_path) in ("tmpfs", "overlay", "unknown")
+    if not evict(tmp_path):
+        pytest.skip(
+            f"this machine's {file_system(tmp_path)} keeps files in memory when told not to"
+        )
+    assert (tmp_path / "a").read_bytes() == bytes(10_000)
 
 
 def a_row(strategy: str, **figures: Any) -> Row:

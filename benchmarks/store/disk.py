@@ -10,6 +10,8 @@ from pathlib import Path
 SYNCED_BYTES = 2**26
 """Written to tell the speed of the disk."""
 
+_TRIES = 5
+
 
 def disk_usage(folder: Path) -> tuple[int, int, int]:
     """Bytes of all files, bytes allocated for them, and their number."""
@@ -18,8 +20,20 @@ def disk_usage(folder: Path) -> tuple[int, int, int]:
 
 
 def evict(folder: Path) -> bool:
-    """Have the kernel forget the contents of all files; whether it did."""
+    """Have the kernel forget the contents of all files; whether it did.
+
+    The advice is repeated: the kernel keeps a page that something else looks at just then.
+    """
     paths = [path for path in folder.rglob("*") if path.is_file()]
+    largest = max(paths, key=lambda path: path.stat().st_size)
+    for _ in range(_TRIES):
+        _advise_dontneed(paths)
+        if not _in_memory(largest):
+            return True
+    return False
+
+
+def _advise_dontneed(paths: list[Path]) -> None:
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -27,7 +41,6 @@ def evict(folder: Path) -> bool:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
-    return not _in_memory(max(paths, key=lambda path: path.stat().st_size))
 
 
 def _in_memory(path: Path) -> bool:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from typing import Any
 
+from recsearch.allocation import inherit_kept_memory
 from recsearch.threads import inherit_one_thread, use_one_thread
 
 POLL_S = 0.2
@@ -40,6 +41,7 @@ def workers(count: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     inherit_one_thread()
+    inherit_kept_memory()
     pool = ProcessPoolExecutor(count, context, _begin, (stop,))
     try:
         yield pool

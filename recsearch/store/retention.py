@@ -109,7 +109,8 @@ class Retention:
     Attributes:
         direction: Of the objective.
         epochs: Rule for the epochs of every trial.
-        top_trials: How many trials it holds for once they have ended; None for all of them.
+        top_trials: How many trials it holds for once they have ended; None for all of them. What
+            ``others`` keeps of these stays as well: better trials may still push them out.
         others: Rule for ended trials that are not among the best ``top_trials``.
         pruned: Rule for pruned trials; None where they are no special case. Where ``others``
             holds as well, an epoch stays only if both keep it. Neither brings back an epoch that
@@ -164,12 +165,17 @@ class Retention:
     def _keep(self, trial: TrialRecords, top: bool) -> set[int]:
         if not trial.ended:
             return self.training.keep(trial.records)
-        rules = [] if top else [self.others]
+        rules = [self._top if top else self.others]
         if trial.pruned and self.pruned is not None:
-            rules.append(self.pruned)
+            rules = [self.pruned] if top else [self.others, self.pruned]
         # What it has not kept while it was training is not there any more.
-        kept = [rule.keep(trial.records) for rule in (self.training, *(rules or [self.epochs]))]
+        kept = [rule.keep(trial.records) for rule in (self.training, *rules)]
         return set.intersection(*kept)
+
+    @property
+    def _top(self) -> Policy:
+        """Rule for an ended trial among the best."""
+        return self.epochs if self.top_trials is None else AnyOf((self.epochs, self.others))
 
     def _best(self, trial: TrialRecords) -> set[int]:
         return BestAndLast(self.direction, last=0).keep(trial.records)

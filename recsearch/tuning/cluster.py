@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from recsearch.allocation import inherit_kept_memory
 from recsearch.errors import RecsearchError
 from recsearch.models import Family
 from recsearch.models.devices import count_gpus
@@ -43,6 +44,7 @@ def quieten() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     inherit_one_thread()
+    inherit_kept_memory()
     warnings.filterwarnings("ignore", module=r"ray(\..*)?")
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

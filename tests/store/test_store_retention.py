@@ -142,7 +142,7 @@ FOUR = (
         ("all, topk-trials:1, pruned:last", {1: {2}, 2: {1, 2, 3}, 3: {2}, 4: {1, 2, 3}}),
         ("all, topk-trials:2:best, pruned:every:3", {1: {1, 2, 3}, 2: {1, 2, 3}, 3: set(),
                                                     4: {1, 2, 3}}),
-        ("best, topk-trials:1:every:3", {1: {3}, 2: {2}, 3: set(), 4: {1, 3}}),
+        ("best, topk-trials:1:every:3", {1: {3}, 2: {2, 3}, 3: set(), 4: {1, 3}}),
     ],
 )  # fmt: skip
 def test_what_a_search_keeps(text: str, kept: dict[int, set[int]]) -> None:

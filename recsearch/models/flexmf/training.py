@@ -11,6 +11,7 @@ import numpy as np
 
 from recsearch.models.flexmf.defects import biases_are_learned
 from recsearch.models.flexmf.factors import PARAMETERS
+from recsearch.models.flexmf.warp import spare_the_square
 from recsearch.models.torch_parts import (
     array_of,
     generators_part,
@@ -61,6 +62,7 @@ class Training:
                 "ignore", message="Sparse (invariant|CSR)", category=UserWarning
             )
             self._trainer = scorer.create_trainer(training_data(split), options)
+        spare_the_square(self._trainer)
         self._touched = self._watch_rows() if scorer.config.reg_method != "AdamW" else None
 
     @property
