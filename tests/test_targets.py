@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from recsearch.cli.search_options import ManyValues
+from recsearch.cli.words import WORDS, SpacedOptions
 from recsearch.errors import UsageError
 from recsearch.targets import find_targets, split_names
 
@@ -80,7 +80,7 @@ def test_commas_of_files_are_their_own() -> None:
     assert split_names(("a,b", "csv:x,y.csv", "a")) == ("a", "b", "csv:x,y.csv")
 
 
-@click.command(cls=ManyValues)
+@click.command(cls=SpacedOptions, spaced={"--data": WORDS})
 @click.argument("words", nargs=-1)
 @click.option("--data", multiple=True)
 @click.option("--trials")
@@ -108,5 +108,5 @@ def test_data_takes_all_words_up_to_the_next_option(
 
 @pytest.mark.parametrize("typed", ["A --data", "A --data --trials 3"])
 def test_data_without_a_name_is_refused(typed: str) -> None:
-    with pytest.raises(click.UsageError, match="no data set is named"):
+    with pytest.raises(click.UsageError, match="--data: a value is missing"):
         command.main(typed.split(), standalone_mode=False)

@@ -62,11 +62,7 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
     from recsearch.tuning.cluster import SharedCluster, quieten
     from recsearch.tuning.driver import run_search
 
-    if place.run_dir is not None:
-        raise UsageError(
-            f"--run {place.run_dir}: one folder cannot hold several runs.",
-            hint='Name folders in a plan file: [[run]] with folder = "runs/NAME"',
-        )
+    entries = _placed(entries, place)
     quieten()
     desk = Desk(entries, place, output)
     desk.open()
@@ -86,6 +82,22 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
         )
     desk.close(endings)
     return exit_code(endings)
+
+
+def _placed(entries: Sequence[Entry], place: Place) -> Sequence[Entry]:
+    """The entries, in the folder of ``--run`` if there is but one.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if place.run_dir is None:
+        return entries
+    if len(entries) == 1:
+        return [replace(entries[0], folder=place.run_dir)]
+    raise UsageError(
+        f"--run {place.run_dir}: one folder cannot hold several runs.",
+        hint='Name folders in a plan file: [[run]] with folder = "runs/NAME"',
+    )
 
 
 def request_of(entry: Entry, place: Place) -> Request:
@@ -228,6 +240,7 @@ def foretell_many(entries: Sequence[Entry], place: Place, *, as_json: bool) -> i
     from recsearch.tuning.cluster import quieten
     from recsearch.tuning.forecast import forecast
 
+    entries = _placed(entries, place)
     quieten()
     documents, failed = [], False
     for entry in entries:

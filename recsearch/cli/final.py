@@ -12,10 +12,10 @@ import click
 
 from recsearch.cli.options import json_option, program, run_path
 from recsearch.cli.output import print_json, print_table
-from recsearch.cli.words import SpacedOptions, whole_numbers
+from recsearch.cli.words import NUMBERS, SpacedOptions, whole_numbers
 
 
-@click.command(cls=SpacedOptions, spaced=("--seeds", "--parts"))
+@click.command(cls=SpacedOptions, spaced={"--seeds": NUMBERS, "--parts": NUMBERS})
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--seeds",

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsearch.cli.options import program
-from recsearch.cli.search_options import ManyValues, place_of, search_options, settings_of
+from recsearch.cli.search_options import place_of, search_options, settings_of
+from recsearch.cli.words import WORDS, SpacedOptions
 from recsearch.errors import RecsearchError, UsageError
 
 if TYPE_CHECKING:
     from recsearch.request import Request
 
 
-@click.command(cls=ManyValues)
+@click.command(cls=SpacedOptions, spaced={"--data": WORDS})
 @click.argument("words", metavar="ALGORITHM [DATASET]", nargs=-1)
 @search_options
 def search(

@@ -127,27 +127,6 @@ OUTPUT = (
 )
 
 
-class ManyValues(click.Command):
-    """A command whose ``--data`` takes all words up to the next option, as people type it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat ``--data`` before each of its words; ``--`` ends them, too."""
-        given, taking = list[str](), False
-        for number, word in enumerate(args):
-            if word == "--":
-                given += args[number:]
-                break
-            taking = word == "--data" or (taking and not word.startswith("-"))
-            if word == "--data":
-                if args[number + 1 : number + 2] == [] or args[number + 1].startswith("-"):
-                    raise click.BadOptionUsage(
-                        word, "--data: no data set is named, expected one or more.", ctx
-                    )
-            else:
-                given += ["--data", word] if taking else [word]
-        return super().parse_args(ctx, given)
-
-
 def search_options(command: Command) -> Command:
     """All options, in the order in which help lists them."""
     for option in reversed((*TARGETS, *SETTINGS, *PLACE, *OUTPUT)):

@@ -1,29 +1,31 @@
-"""Options that take several numbers, ``--seeds 1 2 3`` or ``--seeds 1,2,3``; lists of names."""
+"""Options that take several words, such as ``--seeds 1 2 3``; numbers and names in one word."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
 from recsearch.errors import UsageError
 
-_NUMBERS = re.compile(r"[0-9][0-9,]*")
+NUMBERS = re.compile(r"[0-9][0-9,]*")
+WORDS = re.compile(r"[^-].*", re.DOTALL)
 
 
 class SpacedOptions(click.Command):
-    """A command some of whose options take all numbers that follow them.
+    """A command some of whose options take all the words that follow them, as people type it.
 
     Args:
-        spaced: those options; they must allow repetition.
+        spaced: those options, which must allow repetition, and what a further word of each looks
+            like: `NUMBERS`, or `WORDS` up to the next option. ``--`` ends them all.
     """
 
-    def __init__(self, *args: Any, spaced: Iterable[str] = (), **kwargs: Any):
+    def __init__(self, *args: Any, spaced: Mapping[str, re.Pattern[str]], **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._spaced = frozenset(spaced)
+        self._spaced = dict(spaced)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give every word an option of its own, then parse as usual."""
@@ -33,23 +35,18 @@ class SpacedOptions(click.Command):
         words = deque(args)
         while words:
             word = words.popleft()
+            yield word
             if word == "--":
-                yield word
                 yield from words
                 return
-            name, equals, first = word.partition("=")
-            if name not in self._spaced:
-                yield word
+            if word not in self._spaced:  # of --data=x, x is the only one
                 continue
-            if equals:
-                yield from (name, first)
-            elif not words or words[0].startswith("-"):
-                yield name  # which click says needs a value
-            else:
-                yield from (name, words.popleft())
-            # What is no number is the next argument: --seeds 1 2 runs/als-ml1m.
-            while words and _NUMBERS.fullmatch(words[0]):
-                yield from (name, words.popleft())
+            if not words or words[0].startswith("-"):
+                follows = f"before {words[0]}" if words else "at the end"
+                raise click.BadOptionUsage(word, f"{word}: a value is missing {follows}.")
+            yield words.popleft()
+            while words and self._spaced[word].fullmatch(words[0]):
+                yield from (word, words.popleft())
 
 
 def split_names(text: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Which ratings each part of a split holds out.
 
 The draws follow LensKit 2025.8.1 (``lenskit.splitting``) exactly: one generator deals users or
-ratings into parts, a second one, seeded alike, picks ratings user after user, so the picks of a
-part depend on those of all parts before it.
+ratings into parts, a second one, seeded alike, or the same one going on, picks ratings user after
+user, so the picks of a part depend on those of all parts before it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ def heldout_parts(ratings: Ratings, spec: SplitSpec) -> Iterator[np.ndarray]:
             remain for training, or ratings without times where the last are wanted.
     """
     if spec.method.endswith("records"):
-        for rows in _dealt(ratings, spec, len(ratings.users), "ratings"):
+        for rows in _dealt(ratings, spec, _generator(spec), len(ratings.users), "ratings"):
             yield np.sort(rows)
         return
     counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    parts = _dealt(ratings, spec, ratings.n_users, "users")
+    rng = _generator(spec)
+    parts = _dealt(ratings, spec, rng, ratings.n_users, "users")
     taken = _taken(spec, counts)
     _check_rest(ratings, spec, np.concatenate(parts), counts, taken)
-    pick = _picker(ratings, spec, counts, taken)
+    pick = _picker(ratings, spec, rng if spec.rng == "shared" else _generator(spec), counts, taken)
     for members in parts:
         yield np.sort(np.concatenate([pick(user) for user in members])).astype(np.int64)
 
@@ -83,12 +84,18 @@ def times_of(ratings: Ratings, what: str) -> np.ndarray:
     return ratings.times
 
 
-def _dealt(ratings: Ratings, spec: SplitSpec, total: int, noun: str) -> list[np.ndarray]:
+def _generator(spec: SplitSpec) -> np.random.Generator:
+    return np.random.default_rng(spec.seed)
+
+
+def _dealt(
+    ratings: Ratings, spec: SplitSpec, rng: np.random.Generator, total: int, noun: str
+) -> list[np.ndarray]:
     """Numbers of the users or ratings of each part."""
     name = ratings.source.name
     sampled = spec.size is not None
     dealt = np.arange(total, dtype=np.int32 if sampled and noun == "ratings" else np.int64)
-    np.random.default_rng(spec.seed).shuffle(dealt)
+    rng.shuffle(dealt)
     if spec.size is not None:
         size = amount_of(spec.size, total)
         if size < 1 or size * spec.folds > total:
@@ -136,7 +143,13 @@ def _check_rest(
     )
 
 
-def _picker(ratings: Ratings, spec: SplitSpec, counts: np.ndarray, taken: np.ndarray) -> Picker:
+def _picker(
+    ratings: Ratings,
+    spec: SplitSpec,
+    rng: np.random.Generator,
+    counts: np.ndarray,
+    taken: np.ndarray,
+) -> Picker:
     ends = np.cumsum(counts)
     if spec.pick == "last":
         # lexsort is stable, so of equal times the rows keep the order of their items.
@@ -145,5 +158,4 @@ def _picker(ratings: Ratings, spec: SplitSpec, counts: np.ndarray, taken: np.nda
         )
         return lambda user: order[ends[user] - taken[user] : ends[user]]
     starts = ends - counts
-    rng = np.random.default_rng(spec.seed)
     return lambda user: rng.choice(counts[user], taken[user], replace=False) + starts[user]

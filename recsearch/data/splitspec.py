@@ -13,9 +13,9 @@ FRACTIONS = (0.8, 0.9)
 """Where global time is cut unless told otherwise: 80 % to train, 10 % each to validate and test."""
 
 USES = {
-    "crossfold-users": ("folds", "holdout", "seed", "pick", "isolate"),
+    "crossfold-users": ("folds", "holdout", "seed", "rng", "pick", "isolate"),
     "crossfold-records": ("folds", "seed"),
-    "sample-users": ("folds", "holdout", "seed", "size", "pick", "isolate"),
+    "sample-users": ("folds", "holdout", "seed", "rng", "size", "pick", "isolate"),
     "sample-records": ("folds", "seed", "size", "isolate"),
     "global-time": ("cuts",),
 }
@@ -23,7 +23,8 @@ USES = {
 
 METHODS = tuple(USES)
 PICKS = ("random", "last")
-OPTIONAL = ("pick", "isolate")
+GENERATORS = ("separate", "shared")
+OPTIONAL = ("rng", "pick", "isolate")
 """Parameters that are recorded only where they are not the default: older splits lack them."""
 
 
@@ -42,7 +43,10 @@ class SplitSpec:
         folds: Number of parts.
         holdout: Ratings held out per user of the part: a number (int), or a share of the user's
             ratings (float between 0 and 1), rounded as LensKit rounds.
-        seed: Seed of the two generators: one deals the users, one picks the ratings.
+        seed: Seed of the generators that deal the users and pick the ratings.
+        rng: ``separate``: these are two generators, both seeded alike. ``shared``: they are one, as
+            LensKit's is after ``set_global_rng(seed)``; the LensKit Codex has split so, with this
+            seed, since July 2026.
         pick: Which of a user's ratings are held out, ``random`` or the ``last`` in time; of equal
             times the items with the higher numbers.
         size: Users or ratings in each sample: a number, or a share of all (float).
@@ -57,6 +61,7 @@ class SplitSpec:
     folds: int = 5
     holdout: int | float = 5
     seed: int = 20260701
+    rng: str = "separate"
     pick: str = "random"
     size: int | float | None = None
     cuts: tuple[int | float | str, ...] = ()
@@ -90,10 +95,14 @@ def check_spec(spec: SplitSpec, part: int = 0) -> None:
     """Refuse what cannot be meant, whatever the data set.
 
     Raises:
-        UsageError: an unknown method or pick, a parameter out of range or without a part in the
+        UsageError: an unknown method, pick or rng, a parameter out of range or without a part in the
             method, or no such part.
     """
-    for what, word, known in (("method", spec.method, METHODS), ("pick", spec.pick, PICKS)):
+    for what, word, known in (
+        ("method", spec.method, METHODS),
+        ("pick", spec.pick, PICKS),
+        ("rng", spec.rng, GENERATORS),
+    ):
         if word not in known:
             near = difflib.get_close_matches(word, known, n=1, cutoff=0)
             raise UsageError(

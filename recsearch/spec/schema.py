@@ -160,6 +160,9 @@ class SplitSection(Section):
     """Whether no part trains on what another part holds out. LensKit's parts do."""
     seed: Annotated[int, Field(ge=0)] = SplitSpec.seed
     """Seed of the split; short: ``--split-seed``."""
+    rng: Literal["separate", "shared"] = "separate"
+    """Whether users are dealt and their ratings picked by two generators of this seed or by one;
+    ``shared`` with the default seed is the split of the LensKit Codex since July 2026."""
 
     def spec(self) -> SplitSpec:
         """The split that the data room knows."""

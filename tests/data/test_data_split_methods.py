@@ -18,9 +18,11 @@ LAST = SplitSpec(pick="last", holdout=3)
 LAST_FRAC = SplitSpec(pick="last", holdout=0.3, folds=4)
 RECORDS = SplitSpec(method="crossfold-records", folds=4, seed=3)
 SAMPLE_USERS = SplitSpec(method="sample-users", size=20, folds=3, holdout=2)
+SHARED = SplitSpec(rng="shared", holdout=4)
+SHARED_SAMPLES = SplitSpec(method="sample-users", size=15, folds=3, holdout=0.3, rng="shared")
 SAMPLE_RECORDS = SplitSpec(method="sample-records", size=200, folds=3)
 TIME = SplitSpec(method="global-time")
-ALL = [FRAC, LAST, LAST_FRAC, RECORDS, SAMPLE_USERS, SAMPLE_RECORDS, TIME]
+ALL = [FRAC, LAST, LAST_FRAC, RECORDS, SAMPLE_USERS, SHARED, SHARED_SAMPLES, SAMPLE_RECORDS, TIME]
 
 
 def lenskit_data(ratings):
@@ -43,16 +45,17 @@ def lenskit_splits(ratings, spec):
 
     data = lenskit_data(ratings)
     method = None
+    rng = np.random.default_rng(spec.seed) if spec.rng == "shared" else spec.seed
     if spec.pick == "last":
         method = (ls.LastFrac if isinstance(spec.holdout, float) else ls.LastN)(spec.holdout)
     elif spec.method.endswith("users"):
         kind = ls.SampleFrac if isinstance(spec.holdout, float) else ls.SampleN
-        method = kind(spec.holdout, rng=spec.seed)
+        method = kind(spec.holdout, rng=rng)
     match spec.method:
         case "crossfold-users":
-            return ls.crossfold_users(data, spec.folds, method, rng=spec.seed)
+            return ls.crossfold_users(data, spec.folds, method, rng=rng)
         case "sample-users":
-            return ls.sample_users(data, spec.size, method, repeats=spec.folds, rng=spec.seed)
+            return ls.sample_users(data, spec.size, method, repeats=spec.folds, rng=rng)
         case "crossfold-records":
             return ls.crossfold_records(data, spec.folds, rng=spec.seed)
         case "sample-records":

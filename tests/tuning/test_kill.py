@@ -45,7 +45,7 @@ def test_b31_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(benc
     assert done.returncode == 0, done.stderr
     known: list[dict[tuple[float, int], int]] = []
     bench.log.write_text("")
-    for kind, count in (("opened", 1), ("epoch", 1), ("epoch", 4), ("epoch", 9)):
+    for kind, count in (("opened", 1), ("epoch", 2), ("epoch", 9)):
         process = bench.start("--workers", "1")
         try:
             bench.wait_for(count, kind)
@@ -64,7 +64,7 @@ def test_b31_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(benc
     times = Counter(bench.trained())
     for before in known:
         assert {pair: times[pair] for pair in before} == before, "a journalled epoch never again"
-    assert sum(times.values()) - len(times) <= 4, "at most the epoch in flight at each kill"
+    assert sum(times.values()) - len(times) <= 3, "at most the epoch in flight at each kill"
 
 
 def journalled_and_trained(bench: Bench) -> dict[tuple[float, int], int]:
@@ -179,11 +179,3 @@ def test_a_store_that_fails_ends_the_search_and_no_trial(bench: Bench) -> None:
     done = bench.search("--workers", "1")
     assert done.returncode == 0, done.stderr
     check_whole(bench)
-
-
-def test_another_store_is_refused_when_resuming(bench: Bench) -> None:
-    bench.search_file(trials=1, max_epochs=2)
-    assert bench.search().returncode == 0
-    refused = bench.search("--store", "elsewhere", "--trials", "2")
-    assert refused.returncode == 3
-    assert "store: the run has" in refused.stderr
