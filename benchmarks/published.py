@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recsearch.evaluation import Metric, better
 
@@ -19,6 +20,7 @@ class Value:
     Attributes:
         data: data set, by our name.
         split: name of its split; values of different splits cannot be compared.
+        drawn: how that split is drawn, as a run records its own; None where nobody knows.
         algorithm: by the name of our search file.
         metric: that it was tuned for, and ``value`` on the validation part.
         date, method, config, epochs: empty where they are not published.
@@ -37,6 +39,11 @@ class Value:
     epochs: str = ""
     also: Mapping[str, float] = field(default_factory=dict)
     bias: Mapping[str, float] = field(default_factory=dict)
+    drawn: Mapping[str, Any] | None = None
+
+    def measured_on(self, split: Mapping[str, Any]) -> bool:
+        """Whether it is of the very ratings that a run with this recorded split is measured on."""
+        return self.drawn is not None and split == {**split, **self.drawn}
 
     def gain(self, metric: Metric) -> float | None:
         """Gain over the tuned bias of the same split; None where that is not published."""
@@ -51,7 +58,7 @@ def gain(metric: Metric, value: float | None, reference: float | None) -> float 
 
 
 def load(path: Path = CODEX) -> tuple[Value, ...]:
-    """All published values, each with the bias of its split.
+    """All published values, each with what is known of its split.
 
     Raises:
         TypeError: an entry has an unknown key, or lacks one.
@@ -59,27 +66,39 @@ def load(path: Path = CODEX) -> tuple[Value, ...]:
     """
     with path.open("rb") as file:
         found = tomllib.load(file)
-    bias = {(split["data"], split["name"]): split["bias"] for split in found["split"]}
-    return tuple(
-        Value(**entry, bias=bias[entry["data"], entry["split"]]) for entry in found["value"]
-    )
+    splits = {(split["data"], split["name"]): split for split in found["split"]}
+    values = []
+    for entry in found["value"]:
+        split = splits[entry["data"], entry["split"]]
+        values.append(Value(**entry, bias=split["bias"], drawn=split.get("drawn")))
+    return tuple(values)
 
 
-def target(values: Sequence[Value], data: str, algorithm: str, metric: Metric) -> Value | None:
-    """What a search is compared with: the best published gain of its algorithm on its data set.
+def target(
+    values: Sequence[Value],
+    data: str,
+    algorithm: str,
+    metric: Metric,
+    split: Mapping[str, Any],
+) -> Value | None:
+    """What a search is compared with: the best value published for its algorithm on its ``split``.
 
-    Where no gain is known for any, the best value, which is then shown and not compared.
+    Where none is, the one with the best gain over the bias of another split; where no gain is
+    known for any, the best value, which is then shown and not compared.
     """
     best: Value | None = None
     for value in values:
         if (value.data, value.algorithm, value.metric) == (data, algorithm, metric.name) and (
-            best is None or _ahead(value, best, metric)
+            best is None or _ahead(value, best, metric, split)
         ):
             best = value
     return best
 
 
-def _ahead(value: Value, best: Value, metric: Metric) -> bool:
+def _ahead(value: Value, best: Value, metric: Metric, split: Mapping[str, Any]) -> bool:
+    here, there = value.measured_on(split), best.measured_on(split)
+    if here or there:
+        return here and (not there or better(metric, value.value, best.value))
     mine, theirs = value.gain(metric), best.gain(metric)
     if mine is not None and theirs is not None:
         return mine > theirs

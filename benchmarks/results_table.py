@@ -24,12 +24,12 @@ from recsearch.run import RunView
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NONE = "-"
 DIGITS = 4
-"""Of gains: as many are published. They are compared as they are shown."""
+"""To which gains and values are compared: gains are published with as many."""
 
 HEAD = ("algorithm", "metric", "best", "gain over bias", "over popularity", "configuration",
         "best epoch / epochs", "done / pruned / error", "wall", "CPU", "Codex", "published",
         "Codex's gain over bias", "Codex's configuration", "Codex's epochs",
-        "gain ≥ published?")  # fmt: skip
+        "at least the Codex's?")  # fmt: skip
 
 Row = tuple[Measured, Value | None]
 
@@ -65,7 +65,7 @@ def collect(runs: Sequence[str]) -> tuple[list[Row], list[str]]:
     biases, values = Biases(), published.load()
     found = [measured(RunView.open(run), biases) for run in runs]
     found.sort(key=lambda m: (m.group, m.metric.kind == "ranking", m.algorithm, m.run))
-    rows = [(m, target(values, m.data, m.algorithm, m.metric)) for m in found]
+    rows = [(m, target(values, m.data, m.algorithm, m.metric, m.identity["split"])) for m in found]
     return rows, biases.problems
 
 
@@ -107,11 +107,24 @@ def figures(rows: Sequence[Row], here: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def verdict(ours: float | None, theirs: float | None) -> bool | None:
-    """Whether a gain is at least the published one; None where one of them is unknown."""
+def ahead(m: Measured, value: Value | None) -> float | None:
+    """By how much ours is better: in value on the same ratings, else in gain over the bias.
+
+    None where nothing, or no gain, is known to compare with.
+    """
+    if value is None or m.value is None:
+        return None
+    if value.measured_on(m.identity["split"]):
+        return gain(m.metric, m.value, value.value)
+    ours, theirs = gain(m.metric, m.value, m.bias), value.gain(m.metric)
     if ours is None or theirs is None:
         return None
-    return round(ours, DIGITS) >= round(theirs, DIGITS)
+    return round(ours, DIGITS) - round(theirs, DIGITS)
+
+
+def verdict(difference: float | None) -> bool | None:
+    """Whether ours is at least as good, to the digits that are compared."""
+    return None if difference is None else round(difference, DIGITS) >= 0
 
 
 def _figures(m: Measured, value: Value | None) -> dict[str, Any]:
@@ -140,12 +153,14 @@ def _figures(m: Measured, value: Value | None) -> dict[str, Any]:
         "trials": dict(m.states),
         "wall_s": round(m.wall_s, 3),
         "cpu_s": round(m.cpu_s, 3),
+        "ahead": ahead(m, value),
         "published": None if value is None else {
+            "same_ratings": value.measured_on(split),
             "value": value.value, "split": value.split, "date": value.date,
             "method": value.method, "config": value.config, "epochs": value.epochs,
             "also": dict(value.also), "gain_over_bias": theirs,
         },
-        "at_least_published": verdict(ours, theirs),
+        "at_least_published": verdict(ahead(m, value)),
     }  # fmt: skip
 
 
@@ -163,12 +178,13 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         f"`{data['name']}`: {data['users']:,} users, {data['items']:,} items, "
         f"{data['ratings']:,} ratings; {split['eval_users']:,} users and "
         f"{split['heldout_ratings']:,} ratings to measure on ({split['method']}, "
-        f"{split['folds']} parts, seed {split['seed']}, {parts}). {_references(rows)}"
+        f"{split['folds']} parts, seed {split['seed']}, rng {split.get('rng', 'separate')}, "
+        f"{parts}). {_references(rows)}"
     )
     yield "\n".join([_line(HEAD), _line(["---"] * len(HEAD)), *(_line(_cells(*r)) for r in rows)])
     verdicts = [_figures(*row)["at_least_published"] for row in rows]
     known = [v for v in verdicts if v is not None]
-    yield f"At least the published gain: {sum(known)} of the {len(known)} that have one."
+    yield f"At least the Codex's: {sum(known)} of the {len(known)} that can be compared."
 
 
 def _references(rows: Sequence[Row]) -> str:
@@ -184,7 +200,7 @@ def _references(rows: Sequence[Row]) -> str:
 def _cells(m: Measured, value: Value | None) -> list[str]:
     ours = gain(m.metric, m.value, m.bias)
     return [
-        m.algorithm if m.run == f"{m.algorithm}-{m.data}" else f"{m.algorithm} ({m.run})",
+        m.algorithm if m.run.startswith(f"{m.algorithm}-{m.data}") else f"{m.algorithm} ({m.run})",
         m.metric.name,
         "no epoch" if m.value is None else f"{m.value:.5f}",
         _gain(ours),
@@ -194,23 +210,26 @@ def _cells(m: Measured, value: Value | None) -> list[str]:
         _states(m.states),
         duration(m.wall_s),
         duration(m.cpu_s),
-        *_published(value, m, ours),
+        *_published(value, m),
     ]
 
 
-def _published(value: Value | None, m: Measured, ours: float | None) -> list[str]:
+def _published(value: Value | None, m: Measured) -> list[str]:
     if value is None:
         return [NONE, NONE, NONE, NONE, NONE, "not published"]
-    theirs = value.gain(m.metric)
-    if theirs is None:
-        word = "no published gain"
+    difference = ahead(m, value)
+    better = verdict(difference)
+    if better is None:
+        word = "no published gain" if m.value is not None else NONE
     else:
-        word = {True: "yes", False: "**no**", None: "bias unknown"}[verdict(ours, theirs)]
+        word = "yes" if better else "**no**"
+        what = "" if value.measured_on(m.identity["split"]) else "gain "
+        word += f" ({what}{_gain(difference)})"
     how = ", ".join(part for part in (value.date, value.method, f"split {value.split}") if part)
     return [
         f"{value.value:.5f}",
         how,
-        _gain(theirs),
+        _gain(value.gain(m.metric)),
         value.config or NONE,
         value.epochs or NONE,
         word,

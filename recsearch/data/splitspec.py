@@ -95,8 +95,8 @@ def check_spec(spec: SplitSpec, part: int = 0) -> None:
     """Refuse what cannot be meant, whatever the data set.
 
     Raises:
-        UsageError: an unknown method, pick or rng, a parameter out of range or without a part in the
-            method, or no such part.
+        UsageError: an unknown method, pick or rng, a parameter out of range or without a part in
+            the method, or no such part.
     """
     for what, word, known in (
         ("method", spec.method, METHODS),
