@@ -110,25 +110,6 @@ def test_crossfolds_of_real_data_equal_lenskits(monkeypatch):
         check_method(ratings, spec)
 
 
-@pytest.mark.data
-def test_the_shared_generator_draws_the_split_of_the_codex(monkeypatch):
-    """Its tuned bias is published (RMSE 0.85128, July 2026): so these are its held-out ratings."""
-    from test_data_real import CHECKOUT
-
-    from recsearch.baselines import bias_scores, tune_damping
-    from recsearch.data import DATASETS, fetch
-    from recsearch.evaluation import evaluate
-
-    monkeypatch.setenv("RECSEARCH_DATA", "")
-    monkeypatch.setattr(fetch, "PROJECT", CHECKOUT)
-    if fetch.locate(DATASETS["ml100k"].archive) is None:
-        pytest.skip("ml100k is not on this machine (see RECSEARCH_DATA)")
-    ratings = load_dataset("ml100k", allow_download=False)
-    split = load_split(ratings, SplitSpec(rng="shared"))
-    scores = bias_scores(split, *tune_damping(split))
-    assert evaluate(scores, split, ["RMSE"])["RMSE"] == pytest.approx(0.85128, abs=2e-5)
-
-
 def test_share_cuts_are_where_lenskits_quantiles_are():
     from pandas import Series, to_datetime
 
