@@ -13,7 +13,7 @@ from analysis.formatting import exact
 from analysis.results import parameter_names
 from analysis.values import all_rows
 from recsearch.best import config_document, front_document
-from recsearch.record import EpochRow, TrialView
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.run import RunView
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from recsearch.epochs import EpochRow
 from recsearch.folds import folds_of, std_metrics
-from recsearch.record import EpochRow
 from recsearch.run import RunView
 
 

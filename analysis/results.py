@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from analysis.formatting import ABSENT, exact, metric, value_text
 from analysis.values import all_rows, dig, finite, trial_point
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import UsageError
 from recsearch.evaluation import parse
-from recsearch.record import EpochRow, TrialView
 from recsearch.run import RunView
 
 TOP = 20

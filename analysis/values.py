@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from analysis.formatting import moment
-from recsearch.record import EpochRow, TrialView
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.run import RunView
 
 BASELINE_LABELS = {"bias": "tuned bias", "popular": "popularity", "chance": "chance"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.evaluation import Metric
 from recsearch.folds import std_metrics
-from recsearch.record import EpochRow, Record, TrialView
+from recsearch.record import Record
 
 CONFIG_FORMAT = 1
 

@@ -1,7 +1,7 @@
 """Which trials of a run are continued after the search has ended them, and for how long.
 
 A continuation is no part of the search: the search goes on seeing each trial as it ended it (see
-`recsearch.record.TrialView.searched`), so a run can be continued and then searched further, in any
+`recsearch.epochs.TrialView.searched`), so a run can be continued and then searched further, in any
 order, and suggests and prunes what it would have without.
 """
 
@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from recsearch.epochs import TrialView, best_row
 from recsearch.errors import UsageError
 from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial, Wait
-from recsearch.record import Record, TrialView, best_row
+from recsearch.record import Record
 from recsearch.stopping import StopRule
 
 

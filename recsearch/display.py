@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recsearch.record import Record, TrialView, best_row
+from recsearch.epochs import TrialView, best_row
+from recsearch.record import Record
 
 SHOWN_TRIALS = 8
 PLAIN_LINES = 20

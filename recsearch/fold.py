@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreDamagedError, StoreError
 from recsearch.identity import derive_seed
@@ -19,7 +17,7 @@ from recsearch.measuring import measure
 from recsearch.models import Family, Model, Remade
 from recsearch.models.piped import gives_blocks
 from recsearch.plan import TrialPlan
-from recsearch.state import State
+from recsearch.state import not_finite
 from recsearch.store import Saved, Store
 from recsearch.store.retention import All
 from recsearch.store.staged import Staged
@@ -146,7 +144,8 @@ class FoldTrainer:
         model.train_epoch()
         trained = time.perf_counter()
         state = model.state()
-        _check_finite(state, epoch)
+        if (what := not_finite(state)) is not None:
+            raise NonFiniteObjectiveError(f"{what} is not finite after epoch {epoch}: it diverged.")
         # Encoding and hashing the blobs overlaps with the evaluation.
         staged = track.stage(state)
         try:
@@ -199,16 +198,6 @@ class FoldTrainer:
 def create_model(plan: TrialPlan, family: Family, split: Split) -> Model:
     """The untrained model. One seed initialises all trials of a run: it is no hyperparameter."""
     return family.create(dict(plan.config), split, derive_seed(plan.seed, "init"))
-
-
-def _check_finite(state: State, epoch: int) -> None:
-    """A diverged model could otherwise score like the bias model that stands in for its NaN."""
-    for part_name, part in state.items():
-        for name, array in part.tensors.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise NonFiniteObjectiveError(
-                    f"{name} of the {part_name} is not finite after epoch {epoch}: it diverged."
-                )
 
 
 def _check_objective(objective: str, metrics: Mapping[str, float], epoch: int) -> None:

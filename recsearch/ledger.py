@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.evaluation import Metric
 from recsearch.journal import Event
 from recsearch.pruning import Rule
-from recsearch.record import EpochRow, Record, TrialView
+from recsearch.record import Record
 
 
 class Appends(Protocol):

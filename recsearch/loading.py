@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import CheckpointNotFoundError, UsageError, VerificationError
 from recsearch.folds import check_fold, fold_ids
 from recsearch.models import Family, Model, resolve
-from recsearch.record import EpochRow, TrialView
 from recsearch.run import RunView
 from recsearch.state import State
 from recsearch.store import Store

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from recsearch.epochs import TrialView, best_row
 from recsearch.ledger import Ledger
 from recsearch.pareto import losses, trial_values
-from recsearch.record import TrialView, best_row
 from recsearch.suggest import Observation, Suggester
 
 TAIL = 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from recsearch.epochs import TrialView
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, UsageError
 from recsearch.evaluation import parse
 from recsearch.loading import EpochName, open_checkpoint, split_of
 from recsearch.measuring import measure
-from recsearch.record import TrialView
 from recsearch.run import RunView
 
 

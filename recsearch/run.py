@@ -23,12 +23,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from recsearch.epochs import EpochRow, TrialView, best_row
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
 from recsearch.evaluation import Metric, parse
 from recsearch.files import store_from_run
 from recsearch.identity import canonical_json
 from recsearch.journal import read_events
-from recsearch.record import EpochRow, Record, TrialView, best_row
+from recsearch.record import Record
 from recsearch.spec import objectives_of
 
 FORMAT = 1

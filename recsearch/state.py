@@ -35,3 +35,15 @@ class Part:
 
 State: TypeAlias = Mapping[str, Part]
 """The parts of one checkpoint by name."""
+
+
+def not_finite(state: State) -> str | None:
+    """The first array that holds NaN or infinity, such as ``item_embeddings of the model``.
+
+    A diverged model must not be measured: where it has no score, the bias model stands in for it.
+    """
+    for part_name, part in state.items():
+        for name, array in part.tensors.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return f"{name} of the {part_name}"
+    return None

@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recsearch.epochs import EpochRow
 from recsearch.errors import RecsearchError
 from recsearch.evaluation import default_metrics, parse
 from recsearch.journal import Event, read_events
-from recsearch.record import EpochRow, Record
+from recsearch.record import Record
 from recsearch.run import RunPaths, RunView
 
 COUNTED = ("done", "pruned", "error", "interrupted", "cached")

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from recsearch.continuation import Continuation, choose
+from recsearch.epochs import TrialView
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.evaluation import parse
 from recsearch.journal import Journal
 from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial, Planner, Wait
 from recsearch.pruning import Asha, NoPruning
-from recsearch.record import Record, TrialView
+from recsearch.record import Record
 from recsearch.stopping import NoStop, Plateau, StopRule
 from recsearch.suggest import Observation, Suggestion
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.evaluation import parse
 from recsearch.journal import Journal, read_events
 from recsearch.ledger import Ledger
-from recsearch.record import EpochRow, Record, TrialView
+from recsearch.record import Record
 
 OPEN: list[Journal] = []
 

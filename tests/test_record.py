@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsearch.epochs import EpochRow, best_row
 from recsearch.evaluation import parse
 from recsearch.journal import Journal, read_events
-from recsearch.record import EpochRow, Record, best_row
+from recsearch.record import Record
 
 RMSE, NDCG = parse("RMSE"), parse("NDCG@10")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recsearch.record import EpochRow
+from recsearch.epochs import EpochRow
 from recsearch.summary import RunSummary, fold_metrics, in_order, summarise, summary_of
 from recsearch.summary_table import rows, to_csv, to_markdown, write_summary
 

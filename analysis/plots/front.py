@@ -9,7 +9,7 @@ from analysis.formatting import plural
 from analysis.plots.ranges import ValueRange, linear_ticks, value_range
 from analysis.plots.svg import BEST, MUTED, PAPER, Canvas, canvas
 from analysis.values import all_rows
-from recsearch.record import EpochRow
+from recsearch.epochs import EpochRow
 from recsearch.run import RunView
 
 _WIDTH, _HEIGHT = 560, 340

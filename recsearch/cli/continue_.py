@@ -95,7 +95,7 @@ def continue_(
 
 def trial_lines(outcome: Continued) -> Iterator[str]:
     """What the command did for each trial: its epochs, and what they brought beyond the search."""
-    from recsearch.record import best_row
+    from recsearch.epochs import best_row
 
     metric = outcome.record.objective
     for number in outcome.chosen:

@@ -23,7 +23,7 @@ from recsearch.loading import split_of
 from recsearch.measuring import measure, measure_users, scoring
 from recsearch.models import Family, Model, resolve
 from recsearch.prediction import LIST_LENGTH, lists_table, predictions_table, write_parquet
-from recsearch.state import State
+from recsearch.state import State, not_finite
 from recsearch.store import BestAndLast, Manifest, Store
 from recsearch.store.retention import Record
 
@@ -77,7 +77,8 @@ def fit(unit: Unit) -> None:
             for epoch in range(trained + 1, last + 1):
                 model.train_epoch()
                 after = model.state()
-                _check_finite(after, epoch)
+                if (what := not_finite(after)) is not None:
+                    raise DivergedError(f"{what} is not finite after epoch {epoch}: it diverged.")
                 track.stage(after).commit(unit.key, epoch, _info(unit, epoch))
                 seen = [Record(number, None) for number in range(1, epoch + 1)]
                 store.retain(unit.key, LAST, seen, owner=unit.owner)
@@ -178,16 +179,6 @@ def _make_folder(unit: Unit) -> None:
             f"{unit.folder}: cannot make this folder: {err.strerror}.",
             hint="Mend the run folder (space, rights), then type the same command again.",
         ) from err
-
-
-def _check_finite(state: State, epoch: int) -> None:
-    """Where a diverged model has no score, the bias model would be measured in its place."""
-    for part_name, part in state.items():
-        for name, array in part.tensors.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise DivergedError(
-                    f"{name} of the {part_name} is not finite after epoch {epoch}: it diverged."
-                )
 
 
 def _claim(unit: Unit) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from recsearch.continuation import Continuation, choose
 from recsearch.cost import split_bytes
 from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
+from recsearch.epochs import TrialView
 from recsearch.errors import IdentityError, UsageError
 from recsearch.journal import Journal
 from recsearch.pruning import NoPruning
-from recsearch.record import TrialView
 from recsearch.request import Request, Resolved, resolve_request
 from recsearch.run import RunPaths, RunView, check_identity, locked
 from recsearch.stopping import NoStop

@@ -10,10 +10,11 @@ import time
 from collections.abc import Set
 
 from recsearch.display import size
+from recsearch.epochs import TrialView
 from recsearch.errors import StoreError
 from recsearch.keeping import ManyRetention, record_of
 from recsearch.plan import owner_of
-from recsearch.record import Record, TrialView
+from recsearch.record import Record
 from recsearch.store import Store
 from recsearch.store.holdings import Holdings
 from recsearch.store.retention import NOTHING, Retention, TrialRecords

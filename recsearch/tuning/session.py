@@ -13,6 +13,7 @@ from recsearch import __version__
 from recsearch.baselines import mean_baselines
 from recsearch.best import config_document, front_document, result_document
 from recsearch.display import SilentDisplay
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import RecsearchError
 from recsearch.estimate import Estimate, parse_size
 from recsearch.files import write_atomic
@@ -20,7 +21,7 @@ from recsearch.journal import Journal
 from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
-from recsearch.record import EpochRow, Record, TrialView
+from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.spec.warnings import search_warnings

@@ -25,8 +25,8 @@ from recsearch.cli.store.trials import fold_keys, mean_values
 from recsearch.cli.store.words import size
 
 if TYPE_CHECKING:
+    from recsearch.epochs import TrialView
     from recsearch.evaluation import Metric
-    from recsearch.record import TrialView
     from recsearch.store import Manifest, Store
 
 
