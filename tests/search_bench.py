@@ -48,16 +48,20 @@ class Bench:
         )  # fmt: skip
 
     def search(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.run("search", "planted.toml", "csv:ratings.csv", "--no-report", *options)
+        return self.run(*self._search(options))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        arguments = ("search", "planted.toml", "csv:ratings.csv", "--no-report", *options)
         # Tests in the background ignore Ctrl-C, and so would all that they start.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, env=self.environment, text=True,
+            self.command(*self._search(options)), cwd=self.folder, env=self.environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+
+    def _search(self, options: tuple[str, ...]) -> tuple[str, ...]:
+        """One worker unless told otherwise: to start a second one takes seconds."""
+        workers = () if "--workers" in options else ("--workers", "1")
+        return ("search", "planted.toml", "csv:ratings.csv", "--no-report", *workers, *options)
 
     @property
     def root(self) -> Path:

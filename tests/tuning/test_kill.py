@@ -41,19 +41,19 @@ def check_whole(bench: Bench) -> None:
 def test_b31_killed_drivers_resume_to_the_result_of_a_run_never_interrupted(bench: Bench) -> None:
     slow(bench)
     straight = bench.folder / "runs" / "straight"
-    done = bench.search("--run", str(straight), "--store", "other", "--workers", "1")
+    done = bench.search("--run", str(straight), "--store", "other")
     assert done.returncode == 0, done.stderr
     known: list[dict[tuple[float, int], int]] = []
     bench.log.write_text("")
     for kind, count in (("opened", 1), ("epoch", 2), ("epoch", 9)):
-        process = bench.start("--workers", "1")
+        process = bench.start()
         try:
             bench.wait_for(count, kind)
         finally:
             kill(process)
         wait_until_gone(bench)
         known.append(journalled_and_trained(bench))
-    assert bench.search("--workers", "1").returncode == 0
+    assert bench.search().returncode == 0
     check_whole(bench)
     assert bench.result() == bench.result(straight)
     assert (bench.root / "best-config.json").exists()
@@ -133,9 +133,9 @@ def test_ctrl_c_ends_with_130_and_the_command_that_resumes(bench: Bench) -> None
 
 def test_two_processes_on_one_run_folder(bench: Bench) -> None:
     slow(bench)
-    first = bench.start("--workers", "1")
+    first = bench.start()
     bench.wait_for(1, "opened")
-    second = bench.search("--workers", "1")
+    second = bench.search()
     assert second.returncode == 1
     assert f"process {first.pid}" in second.stderr
     first.communicate(timeout=120)
@@ -165,7 +165,7 @@ def test_a_worker_that_dies_every_time_is_an_error_of_its_trial_alone(bench: Ben
 def test_a_store_that_fails_ends_the_search_and_no_trial(bench: Bench) -> None:
     """A full disk, in effect: packs can no longer be written."""
     slow(bench)
-    process = bench.start("--workers", "1")
+    process = bench.start()
     bench.wait_for(2)
     packs = bench.folder / "store" / "packs"
     packs.rename(packs.with_name("gone"))
@@ -176,6 +176,6 @@ def test_a_store_that_fails_ends_the_search_and_no_trial(bench: Bench) -> None:
     assert not bench.events("error")
     packs.unlink()
     packs.with_name("gone").rename(packs)
-    done = bench.search("--workers", "1")
+    done = bench.search()
     assert done.returncode == 0, done.stderr
     check_whole(bench)

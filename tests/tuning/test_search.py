@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A search that has ended; what is typed after it leaves its folder as it is."""
     bench = Bench(tmp_path_factory.mktemp("finished"))
     bench.search_file(trials=5, max_epochs=6)
-    return Finished(bench, ok(bench.search()))
+    return Finished(bench, ok(bench.search("--workers", "2")))
 
 
 def test_b27_b28_the_planted_optimum_is_reported_stored_and_verified(

@@ -65,7 +65,7 @@ def test_a_quota_is_kept_and_the_best_epoch_too(bench: Bench) -> None:
 
 def test_a_full_quota_ends_the_search_and_a_larger_one_resumes_it(bench: Bench) -> None:
     search_file(bench, trials=3, max_epochs=5, retention="all")
-    full = bench.search("--quota", "1 MB", "--workers", "1")
+    full = bench.search("--quota", "1 MB")
     assert full.returncode == 1, full.stderr
     assert "more than its quota of 1.0 MB" in full.stderr
     assert "retention all keeps every epoch" in full.stderr
@@ -74,10 +74,10 @@ def test_a_full_quota_ends_the_search_and_a_larger_one_resumes_it(bench: Bench) 
     assert not bench.events("error")
     before = len(bench.trained())
     assert before < 15
-    again = bench.search("--quota", "1 MB", "--workers", "1")
+    again = bench.search("--quota", "1 MB")
     assert again.returncode == 1
     assert len(bench.trained()) == before, "refused before anything is trained"
-    done = bench.search("--quota", "none", "--workers", "1")
+    done = bench.search("--quota", "none")
     assert done.returncode == 0, done.stderr
     assert set(Counter(bench.trained()).values()) == {1} or len(bench.trained()) <= 16
     assert len(bench.events("epoch")) == 15
@@ -101,7 +101,7 @@ def test_a_search_resumes_over_a_damaged_checkpoint(
     bench: Bench, what: str, undamaged: dict[str, Any]
 ) -> None:
     search_file(bench, **DAMAGED)
-    process = bench.start("--workers", "1")
+    process = bench.start()
     try:
         bench.wait_for(10)
     finally:
@@ -112,7 +112,7 @@ def test_a_search_resumes_over_a_damaged_checkpoint(
     with Store.open(bench.folder / "store") as store:
         last = store.epochs(key)[-1]
         damage(store, key, last, what)
-    resumed = bench.search("--workers", "1")
+    resumed = bench.search()
     assert resumed.returncode == 0, resumed.stderr
     words = f"trial 2: epoch {last} is damaged and set aside in the store, continuing from epoch"
     assert words in resumed.stderr
@@ -137,7 +137,7 @@ def test_a_full_disk_ends_the_search_which_resumes_when_there_is_room(bench: Ben
     sign = bench.folder / "full"
     bench.environment["PLANTED_FULL"] = str(sign)
     search_file(bench, trials=3, max_epochs=5, sleep=0.1)
-    process = bench.start("--workers", "1")
+    process = bench.start()
     bench.wait_for(3)
     sign.touch()
     output, _ = process.communicate(timeout=120)
@@ -150,7 +150,7 @@ def test_a_full_disk_ends_the_search_which_resumes_when_there_is_room(bench: Ben
     with Store.open(bench.folder / "store") as store:
         assert not store.verify().problems
     sign.unlink()
-    done = bench.search("--workers", "1")
+    done = bench.search()
     assert done.returncode == 0, done.stderr
     assert len(bench.events("epoch")) == 15
     assert max(Counter(bench.trained()).values()) <= 2
