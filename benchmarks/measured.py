@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,8 +15,10 @@ from recsearch.baselines import bias_scores, tune_damping
 from recsearch.data import Split
 from recsearch.errors import DataNotFoundError, VerificationError
 from recsearch.evaluation import Metric, evaluate
+from recsearch.journal import read_events
 from recsearch.loading import split_of
-from recsearch.run import RunView
+from recsearch.run import RunPaths, RunView
+from recsearch.summary import wall_seconds
 
 SplitOf = Callable[[dict[str, Any], int | None], Split]
 
@@ -121,7 +122,7 @@ def measured(view: RunView, biases: Biases) -> Measured:
         epochs=len(rows),
         cached_epochs=sum(row.cached for row in rows),
         states=Counter(trial.state for trial in view.trials),
-        wall_s=sum(_session_seconds(view)),
+        wall_s=wall_seconds(read_events(RunPaths(view.path).journal)),
         # Epochs taken from the store name the seconds of the run that trained them.
         cpu_s=sum(r.train_s + r.eval_s + r.save_s for r in rows if not r.cached),
         bias=biases.of(view),
@@ -133,26 +134,3 @@ def measured(view: RunView, biases: Biases) -> Measured:
 def folds_of(identity: Mapping[str, Any]) -> int:
     """Number of validation parts of a run."""
     return int((identity.get("validation") or {}).get("folds", 1))
-
-
-def _session_seconds(view: RunView) -> Iterator[float]:
-    """Of every command; one that was killed ends with the last that it wrote of a trial."""
-    seen = sorted(
-        _time(text)
-        for trial in view.trials
-        for text in (trial.started, trial.ended, *(row.time for row in trial.epochs))
-        if text
-    )
-    opened = [_time(session["time"]) for session in view.sessions]
-    for number, session in enumerate(view.sessions):
-        if "closed" in session:
-            end = _time(session["closed"])
-        else:
-            later = opened[number + 1] if number + 1 < len(opened) else None
-            own = [t for t in seen if t >= opened[number] and (later is None or t < later)]
-            end = own[-1] if own else opened[number]
-        yield (end - opened[number]).total_seconds()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -6,12 +6,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from recsearch.campaign_file import Entry
-from recsearch.errors import RecsearchError, RunLockedError
+from recsearch.errors import IdentityError, RecsearchError, RunLockedError
 from recsearch.request import Request
 
 State = Literal["waiting", "done", "errors", "failed", "interrupted"]
@@ -36,6 +36,7 @@ class Ending:
         seconds: how long it took.
         message: why it failed.
         details: where in the program, if it is no failure that was foreseen.
+        foreign: whether it failed because the folder holds another run.
     """
 
     entry: Entry
@@ -43,6 +44,7 @@ class Ending:
     seconds: float = 0.0
     message: str | None = None
     details: str | None = None
+    foreign: bool = False
 
     @property
     def root(self) -> Path:
@@ -111,6 +113,7 @@ def _run_one(entry: Entry, prepare: Prepare, run: Run) -> tuple[Ending, bool]:
     except KeyboardInterrupt:
         return ended("interrupted"), False
     except RecsearchError as err:
-        return ended("failed", str(err)), isinstance(err, RunLockedError)
+        ending = replace(ended("failed", str(err)), foreign=isinstance(err, IdentityError))
+        return ending, isinstance(err, RunLockedError)
     except Exception as err:  # noqa: BLE001 - whatever it is, the others go on
         return ended("failed", f"{type(err).__name__}: {err}", traceback.format_exc()), False

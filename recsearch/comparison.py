@@ -36,7 +36,7 @@ class Sample:
         split_id: what they were measured on; only equal ones can be compared.
         users: (n,) ids of the users.
         values: metric name to (n,) float64; NaN where a user has none.
-        seed_std: metric name to the standard deviation of the mean over seeds, where known.
+        seed_std: metric name to the standard error of its mean that is due to seeds, where known.
     """
 
     name: str
@@ -208,13 +208,22 @@ def _tests(differences: np.ndarray) -> tuple[float, float, float]:
 
 
 def _metrics(samples: Sequence[Sample], wanted: Sequence[str] | None) -> list[str]:
-    common = [name for name in samples[0].values if all(name in s.values for s in samples)]
+    common = [
+        name
+        for name in samples[0].values
+        if all(name in sample.values for sample in samples) and not parse(name).pooled
+    ]
     if not common:
         raise UsageError(
             "these runs have no metric in common.", hint="Name some: --metrics NDCG@10"
         )
     names = common if wanted is None else list(dict.fromkeys(parse(n).name for n in wanted))
     for name in names:
+        if parse(name).pooled:
+            raise UsageError(
+                f"{name}: is over all ratings, so users have no values of it to pair.",
+                hint=f"Compare by {name.removesuffix('-pooled')}.",
+            )
         if name not in common:
             raise UsageError(
                 f"{name}: not measured for all of these runs; they have {', '.join(common)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -62,3 +63,13 @@ def store_for_run(root: Path, url: str) -> str:
 def store_from_run(root: Path, recorded: str) -> str:
     """The store that `store_for_run` recorded, usable from any working folder."""
     return recorded if "://" in recorded else str((root.resolve() / recorded).resolve())
+
+
+def absolute_url(url: str) -> str:
+    """A folder as an absolute path: workers may run elsewhere. Other addresses as they are."""
+    return url if "://" in url else str(Path(url).expanduser().resolve())
+
+
+def number_or_none(value: float) -> float | None:
+    """JSON has no NaN: what cannot be measured is recorded as null."""
+    return float(value) if math.isfinite(value) else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreDamagedError, StoreError
+from recsearch.files import number_or_none
 from recsearch.identity import derive_seed
 from recsearch.measuring import measure
 from recsearch.models import Family, Model, Remade
@@ -158,7 +159,7 @@ class FoldTrainer:
         evaluated = time.perf_counter()
         row: dict[str, Any] = {
             "epoch": epoch,
-            "metrics": {name: _or_none(value) for name, value in metrics.items()},
+            "metrics": {name: number_or_none(value) for name, value in metrics.items()},
             "train_s": trained - began,
             "eval_s": evaluated - trained,
             "run": plan.run_id,
@@ -205,8 +206,3 @@ def _check_objective(objective: str, metrics: Mapping[str, float], epoch: int) -
         raise NonFiniteObjectiveError(
             f"{objective} is {metrics[objective]} after epoch {epoch}: it diverged."
         )
-
-
-def _or_none(value: float) -> float | None:
-    """JSON has no NaN: a metric that cannot be measured is recorded as null."""
-    return float(value) if math.isfinite(value) else None

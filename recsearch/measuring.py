@@ -9,7 +9,8 @@ import numpy as np
 
 from recsearch.baselines import bias_scores
 from recsearch.data import Split
-from recsearch.evaluation import Scores, evaluate, per_user
+from recsearch.errors import UsageError
+from recsearch.evaluation import Scores, evaluate, parse, per_user
 from recsearch.models import Family, Model
 from recsearch.models.piped import gives_blocks, pipeline_scores
 
@@ -41,7 +42,12 @@ def scoring(model: Model, family: Family, split: Split) -> Scoring:
 
 
 def measure(model: Model, family: Family, split: Split, metrics: Sequence[str]) -> dict[str, float]:
-    """The metrics of a model on the held-out part, as every epoch records them."""
+    """The metrics of a model on the held-out part, as every epoch records them.
+
+    Raises:
+        UsageError: an unknown metric, or one of ratings where the model predicts none.
+    """
+    _check(family, metrics)
     scores, fallback = scoring(model, family, split)
     return evaluate(scores, split, metrics, fallback=fallback)
 
@@ -50,5 +56,16 @@ def measure_users(
     model: Model, family: Family, split: Split, metrics: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """The same by evaluation user, (n_eval,) float64 each, in the order of ``split.eval_users``."""
+    _check(family, metrics)
     scores, fallback = scoring(model, family, split)
     return per_user(scores, split, metrics, fallback=fallback)
+
+
+def _check(family: Family, metrics: Sequence[str]) -> None:
+    """Scores of a ranking would be measured as if they were ratings."""
+    asked = [name for name in metrics if parse(name).kind == "rating"]
+    if asked and not family.predicts_ratings:
+        raise UsageError(
+            f"{', '.join(asked)}: {family.name} predicts no ratings.",
+            hint="Name ranking metrics, such as NDCG@10.",
+        )

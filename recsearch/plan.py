@@ -116,7 +116,9 @@ class TrialPlan:
         return None
 
 
-CLAIM = ("owner", "run", "trial", "objective", "retention", "fold", "fold_keys")
+CLAIM = (
+    "owner", "run", "trial", "objective", "objectives", "retention", "fold", "fold_keys",
+)  # fmt: skip
 """All that a claim can say: what one owner says of a checkpoint holds for no other."""
 
 

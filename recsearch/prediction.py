@@ -79,6 +79,17 @@ def predictions_table(asked: Scoring, split: Split) -> pa.Table:
     )
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether there is a table that has been written to its end."""
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_metadata(path)
+    except (OSError, ValueError):  # pyarrow's errors are both
+        return False
+    return True
+
+
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table whole or not at all; the same table gives the same bytes.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from recsearch.epochs import TrialView
 from recsearch.errors import CheckpointNotFoundError, StoreDamagedError, UsageError
 from recsearch.evaluation import parse
-from recsearch.loading import EpochName, open_checkpoint, split_of
+from recsearch.folds import folds_of, mean_metrics
+from recsearch.loading import EpochName, fold_split, open_checkpoint
 from recsearch.measuring import measure
 from recsearch.run import RunView
 
@@ -20,13 +21,15 @@ class Reevaluated:
     Attributes:
         trial: its number.
         epoch: 1-based.
-        metrics: what was asked for; None where there is no checkpoint.
+        metrics: what was asked for, the mean over the folds; None where there is no checkpoint.
+        folds: the same of each fold, where the search has several.
         problem: why there are none.
     """
 
     trial: int
     epoch: int
-    metrics: dict[str, float] | None
+    metrics: dict[str, float | None] | None
+    folds: tuple[dict[str, float], ...] = ()
     problem: str | None = None
 
 
@@ -56,27 +59,43 @@ def reevaluate(
     metrics: Sequence[str],
     store: str | None = None,
 ) -> Iterator[Reevaluated]:
-    """Measure the checkpoints of ``trials`` on the validation part of their run.
+    """Measure the checkpoints of ``trials`` on the validation part, or parts, of their run.
 
     Raises:
         UsageError: an unknown metric, or one that the model has not.
         StoreError: the store cannot be read.
     """
     names = [parse(name).name for name in metrics]
-    split = split_of(view.identity)
     several = list(trials)
     for trial in several:
         if len(several) > 1 and isinstance(epoch, int) and epoch > len(trial.epochs):
             problem = f"trial {trial.number} of {view.name} ended after epoch {len(trial.epochs)}."
-            yield Reevaluated(trial.number, epoch, None, problem)
+            yield Reevaluated(trial.number, epoch, None, problem=problem)
             continue
+        number = _number(view, trial, epoch)
         try:
-            loaded = open_checkpoint(view.path, trial=trial.number, epoch=epoch, store=store)
+            folds = tuple(
+                _measure(view, trial, number, fold, names, store)
+                for fold in range(folds_of(view.identity))
+            )
         except (CheckpointNotFoundError, StoreDamagedError) as err:
-            yield Reevaluated(trial.number, _number(view, trial, epoch), None, err.message)
+            yield Reevaluated(trial.number, number, None, problem=err.message)
             continue
-        found = measure(loaded.model, loaded.family, split, names)
-        yield Reevaluated(trial.number, loaded.row.epoch, found)
+        yield Reevaluated(
+            trial.number, number, mean_metrics(folds), folds if len(folds) > 1 else ()
+        )
+
+
+def _measure(
+    view: RunView,
+    trial: TrialView,
+    epoch: int,
+    fold: int,
+    names: Sequence[str],
+    store: str | None,
+) -> dict[str, float]:
+    loaded = open_checkpoint(view.path, trial=trial.number, epoch=epoch, fold=fold, store=store)
+    return measure(loaded.model, loaded.family, fold_split(view.identity, fold), names)
 
 
 def _number(view: RunView, trial: TrialView, epoch: EpochName) -> int:

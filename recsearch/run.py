@@ -299,11 +299,11 @@ def move_aside(paths: RunPaths) -> Path | None:
 
 def _holder(paths: RunPaths) -> str:
     try:
-        opened = [e for e in read_events(paths.journal) if e["event"] == "opened"]
+        opened = [e for e in read_events(paths.journal) if e["event"] in ("opened", "closed")]
     except RecsearchError:
         return ""
-    if not opened:
-        return ""
+    if not opened or opened[-1]["event"] == "closed":
+        return ""  # a command that opens no session, such as final
     host = "" if opened[-1]["host"] == socket.gethostname() else f" on {opened[-1]['host']}"
     return f" (process {opened[-1]['pid']}{host}, since {opened[-1]['time']})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 from recsearch.comparison import Sample
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.evaluation import parse
-from recsearch.final.outcome import read_final
+from recsearch.final.outcome import Final, read_final
 from recsearch.identity import digest
 from recsearch.loading import open_checkpoint, split_of
 from recsearch.measuring import measure_users
@@ -38,18 +39,21 @@ def validation_sample(
     loaded = open_checkpoint(root, store=store)
     split = split_of(loaded.view.identity)
     names = [parse(name).name for name in metrics or loaded.view.identity["metrics"]]
+    names = [name for name in names if metrics or not parse(name).pooled]
     values = measure_users(loaded.model, loaded.family, split, names)
     return Sample(
         name=loaded.view.name,
         split_id=split.split_id,
         users=split.user_ids[split.eval_users],
         values=values,
-        seed_std=_seed_std(root),
+        seed_std={},
     )
 
 
 def final_sample(root: Path) -> Sample:
-    """The best configuration on the test parts, users' values averaged over seeds.
+    """The best configuration on the test parts; a user's values are averaged over seeds and parts.
+
+    With splits of records a user is in several parts: one pair all the same.
 
     Raises:
         UsageError: ``recsearch final`` has not been run.
@@ -69,15 +73,16 @@ def final_sample(root: Path) -> Sample:
             f"{path}: not readable: {err}.",
             hint=f"Write it anew from what has been measured: recsearch final {root}",
         ) from err
-    best = table[table["config"] == "best"].drop(columns=["config", "seed"])
-    users = best.groupby(["part", "user_id"], sort=True).mean()
+    best = table[table["config"] == "best"]
+    seeds = best["seed"].nunique()
+    users = best.drop(columns=["config", "seed", "part"]).groupby("user_id", sort=True).mean()
     ids = sorted({row["split_id"] for row in final.document["results"]["best"]["models"]})
     return Sample(
         name=RunView.open(root).name,
         split_id=digest(ids),
-        users=users.index.get_level_values("user_id").to_numpy(),
+        users=users.index.to_numpy(),
         values={name: users[name].to_numpy(dtype=np.float64) for name in users.columns},
-        seed_std=_seed_std(root),
+        seed_std=_seed_error(final, seeds),
     )
 
 
@@ -90,12 +95,10 @@ def told_apart(samples: Sequence[Sample], roots: Sequence[Path]) -> list[Sample]
     ]
 
 
-def _seed_std(root: Path) -> dict[str, float]:
-    final = read_final(root)
-    if final is None:
-        return {}
+def _seed_error(final: Final, seeds: int) -> dict[str, float]:
+    """Standard error of each mean over ``seeds`` seeds; nothing where there is but one."""
     found = {
         name: final.spread("best", name).std_seeds
         for name in final.document["results"]["best"]["metrics"]
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: std / math.sqrt(seeds) for name, std in found.items() if std is not None}

@@ -19,16 +19,16 @@ from recsearch.spec.schema import Section
 
 DEFAULT_SEED = 42
 
-SEARCH_KEYS = (
-    "trials",
-    "max_epochs",
-    "metric",
-    "method",
-    "scheduler",
-    "retention",
-    "quota",
-)
-"""Settings that are keys of ``[search]``."""
+NAMED_KEYS = {
+    **{
+        name: f"search.{name}"
+        for name in (
+            "trials", "max_epochs", "metric", "method", "scheduler", "retention", "quota",
+        )
+    },
+    "split_seed": "data.split.seed",
+}  # fmt: skip
+"""Settings that stand for a key of a search file, and that key."""
 
 
 def _names(value: Any) -> Any:
@@ -79,12 +79,10 @@ class Settings(Section):
         Raises:
             UsageError: a ``set`` that is not ``KEY=VALUE``.
         """
-        named = {f"search.{key}": getattr(self, key) for key in SEARCH_KEYS}
-        named["search.metric"] = self.metric or None
-        named["data.split.seed"] = self.split_seed
+        named = {key: getattr(self, name) for name, key in NAMED_KEYS.items()}
         return {
             **dict(parse_override(text) for text in self.set_),
-            **{key: value for key, value in named.items() if value is not None},
+            **{key: value for key, value in named.items() if value not in (None, [])},
             **data_overrides(self.read, self.prepare, self.split),
         }
 
@@ -105,8 +103,13 @@ class Settings(Section):
         return [word for word in words if word]
 
     def over(self, others: Settings) -> Settings:
-        """These settings, and where they say nothing those of ``others``."""
-        both = {**_given(others), **_given(self)}
+        """These settings, and where they say nothing those of ``others``.
+
+        What they ``set`` comes before what ``others`` say of the same key in any way.
+        """
+        own = {key for key, _ in map(parse_override, self.set_)}
+        hidden = {name for name, key in NAMED_KEYS.items() if key in own}
+        both = {k: v for k, v in _given(others).items() if k not in hidden} | _given(self)
         if both.get("set"):
             both["set"] = [*others.set_, *self.set_]
         return Settings.model_validate(both)
@@ -176,9 +179,11 @@ def load_settings(search: str, settings: Settings) -> SearchSpec:
 def whole_grid(search: str, settings: Settings) -> Settings:
     """The settings with as many trials as a grid search has points; others are left as they are.
 
-    A number of trials for many searches is meant for those that could go on for ever. Errors as
-    for `build_request`.
+    A number of trials for many searches is meant for those that could go on for ever; one in
+    ``set`` is meant for grids, too. Errors as for `build_request`.
     """
+    if any(parse_override(text)[0] == "search.trials" for text in settings.set_):
+        return settings.model_copy(update={"trials": None})
     spec = load_settings(search, settings)
     if settings.trials is None or spec.search.method != "grid":
         return settings

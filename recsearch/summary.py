@@ -149,9 +149,14 @@ def measured(metrics: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def wall_seconds(events: Sequence[Event]) -> float:
-    """Seconds between the first and the last event of each command, all commands together."""
+    """Seconds that searches have worked on a run, all commands together.
+
+    A command that was killed ends with its last event. What `recsearch final` writes is no search.
+    """
     total, began, last = 0.0, None, None
     for event in events:
+        if event["event"] == "test":
+            continue
         moment = datetime.fromisoformat(event["time"])
         if event["event"] == "opened":
             total += _between(began, last)

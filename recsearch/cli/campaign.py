@@ -204,6 +204,12 @@ def _name(entry: Entry) -> str:
 
 def _summary(ending: Ending) -> RunSummary:
     entry, message = ending.entry, ending.message
+    if ending.foreign:
+        # Nothing of what lies in the folder belongs to this entry.
+        name = search_name(entry.search)
+        return RunSummary(
+            ending.root.name, str(ending.root), name, entry.dataset, ending.state, message=message
+        )
     return summary_of(ending.root, entry.search, entry.dataset, ending.state, message)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
-from recsearch.cli.words import split_names
+from recsearch.cli.words import metric_names
 from recsearch.errors import UsageError
 
 
@@ -41,19 +42,24 @@ def compare(
     """Compare the best epochs of RUNS by paired tests over users, on their validation part.
 
     Differences come with a bootstrap interval, Wilcoxon's and the t test, effect sizes and Holm's
-    correction over all metrics and pairs, beside what seeds alone do where recsearch final has
-    measured several. Exit code 3 if the runs were measured on other splits.
+    correction over all metrics and pairs, with --test beside what seeds alone do, where
+    recsearch final has measured several. Exit code 3 if the runs were measured on other splits.
     """
     from recsearch.comparison import compare as compare_samples
     from recsearch.samples import final_sample, told_apart, validation_sample
     from recsearch.threads import use_one_thread
 
+    if as_json and as_csv:
+        raise UsageError("--json and --csv: one format at a time.")
+    source = click.get_current_context().get_parameter_source("store_url")
+    if test and source is ParameterSource.COMMANDLINE:
+        raise UsageError("--store plays no part with --test: results are in the run folders.")
     if len(runs) < 2:
         raise UsageError(
             "compare needs two runs at least.", hint="See what runs there are: recsearch status"
         )
     use_one_thread()
-    names = None if metrics is None else split_names(metrics)
+    names = None if metrics is None else metric_names(metrics)
     roots = [run_path(run) for run in runs]
     samples = [
         final_sample(root) if test else validation_sample(root, names, store_url) for root in roots

@@ -13,7 +13,7 @@ import click
 from recsearch.cli.load import EpochChoice
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
-from recsearch.cli.words import split_names
+from recsearch.cli.words import metric_names
 
 
 class TrialChoice(click.ParamType):  # type: ignore[type-arg]
@@ -54,6 +54,8 @@ def evaluate(
 ) -> int:
     """Measure stored checkpoints of RUN on its validation part, without training.
 
+    Of a search with several folds every one is measured; the value is their mean.
+
     Exit code 5 if some of the checkpoints are not in the store, or damaged.
     """
     from recsearch.files import replace_file
@@ -63,7 +65,7 @@ def evaluate(
 
     use_one_thread()
     view = RunView.open(run_path(run))
-    names = split_names(metrics)
+    names = metric_names(metrics)
     chosen = trials_to_measure(view, trials)
     rows = list(reevaluate(view, chosen, epoch, names, store_url))
     headers = ["trial", "epoch", *names]

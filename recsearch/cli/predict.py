@@ -29,6 +29,13 @@ from recsearch.errors import UsageError
     show_default=True,
     help="Items per list.",
 )
+@click.option(
+    "--fold",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which validation fold's model and users, of a search with --folds.",
+)
 @click.option("--trial", type=int, help="Trial number.  [default: the best trial]")
 @click.option("--epoch", type=EpochChoice(), default="best", show_default=True, help="Which epoch.")
 @click.option(
@@ -47,6 +54,7 @@ def predict(
     run: Path,
     out: Path,
     count: int,
+    fold: int,
     trial: int | None,
     epoch: Any,
     users: str,
@@ -56,7 +64,7 @@ def predict(
 
     What users rated in the training ratings is left out. The same command writes the same bytes.
     """
-    from recsearch.loading import open_checkpoint, split_of
+    from recsearch.loading import fold_split, open_checkpoint
     from recsearch.measuring import scoring
     from recsearch.prediction import lists_table, write_csv, write_parquet
     from recsearch.threads import use_one_thread
@@ -68,8 +76,8 @@ def predict(
             ".csv."
         )
     use_one_thread()
-    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, store=store_url)
-    split = split_of(loaded.view.identity)
+    loaded = open_checkpoint(run_path(run), trial=trial, epoch=epoch, fold=fold, store=store_url)
+    split = fold_split(loaded.view.identity, fold)
     scores = scoring(loaded.model, loaded.family, split).scores
     table = lists_table(scores, split, _chosen(users, split), count)
     writers[out.suffix](out, table)

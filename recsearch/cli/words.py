@@ -49,7 +49,7 @@ class SpacedOptions(click.Command):
                 yield from (word, words.popleft())
 
 
-def split_names(text: str) -> list[str]:
+def metric_names(text: str) -> list[str]:
     """The words of ``RMSE, NDCG@10``.
 
     Raises:

@@ -60,6 +60,11 @@ class Metric:
         """The name without its cutoff."""
         return self.name.partition("@")[0]
 
+    @property
+    def pooled(self) -> bool:
+        """Whether it is over all ratings, so that no values of users have it as their mean."""
+        return self.base.endswith("-pooled")
+
 
 @lru_cache(maxsize=256)
 def parse(name: str) -> Metric:

@@ -12,17 +12,22 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from recsearch.data import Split
 from recsearch.errors import CheckpointNotFoundError, RecsearchError, StoreDamagedError
-from recsearch.files import write_atomic
+from recsearch.evaluation import parse
+from recsearch.files import number_or_none, write_atomic
 from recsearch.final.plan import Unit
 from recsearch.identity import canonical_json, derive_seed
 from recsearch.loading import split_of
 from recsearch.measuring import measure, measure_users, scoring
 from recsearch.models import Family, Model, resolve
-from recsearch.prediction import LIST_LENGTH, lists_table, predictions_table, write_parquet
+from recsearch.prediction import (
+    LIST_LENGTH,
+    is_parquet,
+    lists_table,
+    predictions_table,
+    write_parquet,
+)
 from recsearch.state import State, not_finite
 from recsearch.store import BestAndLast, Manifest, Store
 from recsearch.store.retention import Record
@@ -39,7 +44,8 @@ class DivergedError(RecsearchError):
 
 def done(unit: Unit) -> bool:
     """Whether all phases of a model have ended, and what they wrote can be read."""
-    return read_result(unit) is not None and unit.users.exists()
+    found = read_result(unit)
+    return found is not None and _predicted(unit, _family(unit)) and is_parquet(unit.users)
 
 
 def run_phase(unit: Unit, phase: str) -> float:
@@ -65,6 +71,9 @@ def fit(unit: Unit) -> None:
     with Store.open(unit.store_url) as store:
         base, state = _stored(unit, family, store)
         trained = 0 if base is None else base.epoch
+        if trained:
+            # A kill may have come between the last checkpoint and this.
+            _retain_last(store, unit, trained)
         if trained == last:
             return
         model = family.create(
@@ -80,14 +89,13 @@ def fit(unit: Unit) -> None:
                 if (what := not_finite(after)) is not None:
                     raise DivergedError(f"{what} is not finite after epoch {epoch}: it diverged.")
                 track.stage(after).commit(unit.key, epoch, _info(unit, epoch))
-                seen = [Record(number, None) for number in range(1, epoch + 1)]
-                store.retain(unit.key, LAST, seen, owner=unit.owner)
+                _retain_last(store, unit, epoch)
 
 
 def predict(unit: Unit) -> None:
     """Write the lists of the part's users, and for models of ratings what they predict."""
     family = _family(unit)
-    if unit.lists.exists() and (unit.predictions.exists() or not family.predicts_ratings):
+    if _predicted(unit, family):
         return
     model, split = _trained(unit, family), _split(unit)
     asked = scoring(model, family, split)
@@ -103,8 +111,9 @@ def evaluate(unit: Unit) -> None:
 
     family = _family(unit)
     model, split = _trained(unit, family), _split(unit)
-    users = measure_users(model, family, split, unit.metrics)
-    # Not the means of the above: a pooled metric is over all ratings.
+    by_user = [name for name in unit.metrics if not parse(name).pooled]
+    users = measure_users(model, family, split, by_user)
+    # Not the means of the above: pooled metrics are over all ratings.
     means = measure(model, family, split, unit.metrics)
     ids = split.user_ids[split.eval_users]
     write_parquet(unit.users, pa.table({"user_id": ids, **users}))
@@ -116,7 +125,7 @@ def evaluate(unit: Unit) -> None:
         "key": unit.key,
         "split_id": split.split_id,
         "users": len(split.eval_users),
-        "metrics": {name: _or_none(value) for name, value in means.items()},
+        "metrics": {name: number_or_none(value) for name, value in means.items()},
     }
     write_atomic(unit.result, result)
 
@@ -131,6 +140,15 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
 
 
 _RUN: dict[str, Callable[[Unit], None]] = {"fit": fit, "predict": predict, "eval": evaluate}
+
+
+def _predicted(unit: Unit, family: Family) -> bool:
+    return is_parquet(unit.lists) and (not family.predicts_ratings or is_parquet(unit.predictions))
+
+
+def _retain_last(store: Store, unit: Unit, epoch: int) -> None:
+    seen = [Record(number, None) for number in range(1, epoch + 1)]
+    store.retain(unit.key, LAST, seen, owner=unit.owner)
 
 
 def _stored(unit: Unit, family: Family, store: Store) -> tuple[Manifest | None, State | None]:
@@ -204,7 +222,3 @@ def _info(unit: Unit, epoch: int) -> dict[str, Any]:
         "metrics": {},
         "history": rows,
     }
-
-
-def _or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION
+from recsearch.folds import folds_of
 from recsearch.identity import digest
 from recsearch.loading import split_spec
 from recsearch.models import Family
@@ -98,18 +99,13 @@ class Unit:
         return f"{self.candidate.name}, part {self.part}, seed {self.seed}"
 
 
-def searched_parts(identity: Mapping[str, Any]) -> int:
-    """How many parts of the split the search validated on; the others are for testing."""
-    return int(identity.get("validation", {}).get("folds", 1))
-
-
 def parts_to_test(identity: Mapping[str, Any], wanted: Sequence[int] = ()) -> list[int]:
     """The parts to measure on: ``wanted``, or all that the search has not validated on.
 
     Raises:
         UsageError: one of ``wanted`` is none, or the split has none.
     """
-    searched, parts = searched_parts(identity), split_spec(identity).parts
+    searched, parts = folds_of(identity), split_spec(identity).parts
     there = list(range(searched, parts))
     if not there:
         raise UsageError(

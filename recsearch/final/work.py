@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
-from itertools import groupby
+from functools import partial
+from itertools import dropwhile, groupby
 from pathlib import Path
 
 from recsearch.errors import RecsearchError, StoreError
+from recsearch.files import absolute_url
 from recsearch.final.baselines import measure_baselines
 from recsearch.final.outcome import Final
 from recsearch.final.phases import PHASES, DivergedError, done, run_phase
@@ -93,7 +95,7 @@ def _units(view: RunView, request: FinalRequest) -> list[Unit]:
     chosen = candidates(view, family, request.configs)
     parts = parts_to_test(view.identity, request.parts)
     seeds = request.seeds or (int(view.identity["seed"]),)
-    url = _absolute(request.store_url or view.store_url)
+    url = absolute_url(request.store_url or view.store_url)
     return make_units(view, family, chosen, parts, seeds, url)
 
 
@@ -120,6 +122,8 @@ def _work(units: Sequence[Unit], note: Note, count: int, progress: Progress) -> 
                 if error is not None:
                     failed.append(f"{unit}, {phase}: {error}")
                     _note(note, unit, "error", message=error)
+                    rest = dropwhile(partial(_is_of, unit), steps)
+                    _next(pool, running, rest, note)
                     continue
                 progress(unit, phase, future.result())
                 if phase == PHASES[-1]:
@@ -143,6 +147,10 @@ def _lines(left: Sequence[Unit]) -> list[Steps]:
         iter([(unit, phase) for unit in alike for phase in PHASES])
         for _, alike in groupby(ordered, key=lambda unit: unit.key)
     ]
+
+
+def _is_of(unit: Unit, step: tuple[Unit, str]) -> bool:
+    return step[0] is unit
 
 
 def _next(
@@ -189,8 +197,3 @@ def _collect(store_url: str) -> None:
     # another run be damaged: nothing is deleted then, and the results are as good.
     with contextlib.suppress(StoreError), Store.open(store_url) as store:
         store.collect(grace_s=60)
-
-
-def _absolute(url: str) -> str:
-    """A folder as an absolute path: workers may run elsewhere."""
-    return url if "://" in url else str(Path(url).expanduser().resolve())

@@ -94,11 +94,15 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
             total=view.planned,
             retry_errors=request.retry_errors,
         )
-        cluster = None
+        early = None
         if not plan.nothing_left:
-            cluster = stack.enter_context(_cluster(resolved, workers))
+            early = stack.enter_context(_cluster(resolved, workers))
             for number in plan.numbers:
                 display.note(_sentence(before[number], store, more.epochs))
+
+        def cluster() -> LocalCluster:
+            return early or stack.enter_context(_cluster(resolved, workers))
+
         interrupted = session.run(cluster, plan, Terms(more.epochs, stop, NoPruning()))
         return Continued(
             identity, session.record, paths, None, interrupted, plan.erred, chosen, before

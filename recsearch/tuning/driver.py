@@ -75,10 +75,10 @@ def run_search(
         if not request.fresh:
             check_identity(paths, resolved.identity)
         workers = request.workers or available_cpus()
-        cluster, free = None, available_bytes()
+        size, free = sum(map(split_bytes, resolved.splits)), available_bytes()
+        early = None
         if request.fresh or _may_have_work(paths, resolved):
-            size = sum(map(split_bytes, resolved.splits))
-            cluster = stack.enter_context(clusters(workers, size, resolved.family))
+            early = stack.enter_context(clusters(workers, size, resolved.family))
         # Imports the model's library, while Ray starts beside it. All that can be wrong with the
         # search is found before anything is written.
         check_against_model(request.spec)
@@ -87,7 +87,7 @@ def run_search(
         expected = estimate(resolved)
         if expected is not None:
             expected.check(parse_size(request.spec.search.quota))
-        if cluster is not None:
+        if early is not None:
             cost = CostModel(resolved.family, resolved.split, 1.0, folds=len(resolved.splits))
             check_memory(request.spec, cost, workers, free, begun=paths.identity.exists())
         store = stack.enter_context(Store.open(request.store_url))
@@ -96,20 +96,34 @@ def run_search(
         journal = stack.enter_context(Journal(paths.journal))
         session = Session(resolved, identity, paths, journal, display, workers, store)
         planner = make_planner(resolved, session.ledger, suggester, workers)
+
+        def cluster() -> LocalCluster:
+            return early or stack.enter_context(clusters(workers, size, resolved.family))
+
         interrupted = session.run(cluster, planner, terms, expected)
         return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
 
 
 def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:
-    """Whether Ray is likely to be needed; judged before the model's library is there."""
+    """Whether Ray is likely to be needed; judged before the model's library is there.
+
+    How many points a finite space has can depend on the model's defaults and on constraints. So a
+    search of one that has come to its end is taken to be at it; where it is not, Ray starts later.
+    """
     spec = resolved.request.spec
     record = Record.replay(parse(spec.search.metric), read_events(paths.journal))
     searched = [trial.searched for trial in record.trials.values()]
+    if any(trial.state == "error" for trial in searched) and resolved.request.retry_errors:
+        return True
     ended = sum(trial.finished for trial in searched)
-    size = spec.space.size
-    most = spec.search.trials if size is None else min(spec.search.trials, size)
-    erred = any(trial.state == "error" for trial in searched)
-    return ended < most or (resolved.request.retry_errors and erred)
+    if not searched or ended < len(searched):
+        return True
+    finite = spec.search.method == "grid" or spec.space.size is not None
+    exhausted = finite and any(
+        session.get("exit_code") in (0, 5) and session["trials"] == ended
+        for session in record.sessions
+    )
+    return ended < spec.search.trials and not exhausted
 
 
 def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -72,7 +72,7 @@ class Session:
 
     def run(
         self,
-        cluster: LocalCluster | None,
+        cluster: Callable[[], LocalCluster],
         plan: Plan,
         terms: Terms,
         expected: Estimate | None = None,
@@ -80,7 +80,7 @@ class Session:
         """Run all trials that are left; whether the user interrupted it.
 
         Args:
-            cluster: Ray; None where the plan has nothing left.
+            cluster: gives Ray, if the plan has anything left.
             plan: What to run.
             terms: When a trial ends.
             expected: What the checkpoints will take, for the user.
@@ -92,10 +92,10 @@ class Session:
             self._open(plan.total)
             self._warn()
             plan.begin()
-            if cluster is not None and not plan.nothing_left:
+            if not plan.nothing_left:
                 self._announce(expected)
                 keeper.tick()
-                self._work(cluster, keeper, plan, terms)
+                self._work(cluster(), keeper, plan, terms)
         except KeyboardInterrupt:
             self._display.end()
             self._leave("stopped by the user")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.errors import RecsearchError
+from recsearch.files import absolute_url
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
@@ -194,8 +195,3 @@ def _worker_setup(
         workers=workers,
         others=tuple(other.name for other in others),
     )
-
-
-def absolute_url(url: str) -> str:
-    """A folder as an absolute path: workers run in a folder of their own."""
-    return url if "://" in url else str(Path(url).expanduser().resolve())

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from recsearch.cli.words import NUMBERS, SpacedOptions, split_names, whole_numbers
+from recsearch.cli.words import NUMBERS, SpacedOptions, metric_names, whole_numbers
 from recsearch.errors import UsageError
 
 
@@ -49,6 +49,6 @@ def test_what_is_no_whole_number_is_named(word: str) -> None:
 
 
 def test_names_are_parted_by_commas() -> None:
-    assert split_names("RMSE, NDCG@10,") == ["RMSE", "NDCG@10"]
+    assert metric_names("RMSE, NDCG@10,") == ["RMSE", "NDCG@10"]
     with pytest.raises(UsageError, match="names no metric"):
-        split_names(" , ")
+        metric_names(" , ")
