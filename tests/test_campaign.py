@@ -10,10 +10,11 @@ import pytest
 
 from recsearch.campaign import Ending, exit_code, run_campaign
 from recsearch.campaign_file import Entry, entries_of, read_plan
-from recsearch.cli.campaign import request_of
+from recsearch.cli.campaign import _placed, _summary, request_of
 from recsearch.cli.search_options import settings_of
 from recsearch.errors import (
     DataNotFoundError,
+    IdentityError,
     RecsearchError,
     RunLockedError,
     SpecError,
@@ -84,6 +85,15 @@ def test_b10_one_failing_run_leaves_the_others_and_the_exit_code_says_so(error: 
     assert exit_code(endings) == 5
     assert str(error) in str(endings[1].message)
     assert (endings[1].details is None) == isinstance(error, RecsearchError)
+
+
+def test_a_folder_of_another_run_lends_it_no_results() -> None:
+    (ending,) = Fake(a=IdentityError("another run")).go("a")
+    assert ending.foreign
+    row = _summary(ending)
+    assert (row.search, row.dataset, row.state, row.value) == ("a", "demo", "failed", None)
+    assert row.message is not None and "another run" in row.message
+    assert not Fake(a=StoreError("x")).go("a")[0].foreign
 
 
 def test_b10_erred_trials_are_no_failure_and_exit_with_5() -> None:
@@ -231,6 +241,29 @@ def test_a_number_for_all_does_not_cut_a_grid(tmp_path: Path, own: str, trials: 
     request = request_of(entry, Place("store"))
     assert request.spec.search.trials == trials
     assert f"--trials {trials}" in request.command
+
+
+@pytest.mark.parametrize("where", ["plan", "run"])
+def test_a_number_that_is_set_cuts_a_grid_and_a_runs_own_set_comes_first(
+    tmp_path: Path, where: str
+) -> None:
+    own, grid = '"search.trials=5", "search.metric=NDCG@10"', GRID.partition("[")[2].rstrip("]\n")
+    sets = {"plan": f"set = [{own}, {grid}]\n", "run": f"set = [{grid}]\n"}
+    common = f'trials = 10\nmetric = "MAE"\n{sets[where]}'
+    run = '[[run]]\nsearch = "bias"\ndata = "demo"\n'
+    run += f"set = [{own}]\n" if where == "run" else ""
+    spec = request_of(plan(tmp_path, common + run)[0], Place("store")).spec.search
+    assert spec.trials == 5
+    # Within one table, a setting of its own comes before set.
+    assert spec.metric == ("NDCG@10" if where == "run" else "MAE")
+
+
+def test_one_search_on_one_data_set_may_have_a_folder() -> None:
+    entries = entries_of([("als", "demo")], Settings())
+    (placed,) = _placed(entries, Place("store", run_dir=Path("runs/x")))
+    assert placed.root == Path("runs/x")
+    with pytest.raises(UsageError, match="one folder cannot hold several runs"):
+        _placed([*entries, *entries], Place("store", run_dir=Path("runs/x")))
 
 
 def test_a_run_is_the_one_of_the_single_command() -> None:

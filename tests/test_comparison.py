@@ -159,3 +159,15 @@ def test_what_cannot_be_compared_is_refused() -> None:
     for wrong in (other, Sample("b", "6" * 64, one.users, one.values, {})):
         with pytest.raises(VerificationError, match="a and b were measured on other splits"):
             compare([one, wrong])
+
+
+def test_pooled_metrics_have_no_pairs() -> None:
+    first, second = pair()
+    both = [
+        sample(name, **{"RMSE": column, "RMSE-pooled": column})
+        for name, column in (("a", first), ("b", second))
+    ]
+    assert [found.metric for found in compare(both)] == ["RMSE"]
+    with pytest.raises(UsageError, match="over all ratings") as caught:
+        compare(both, ["RMSE-pooled"])
+    assert caught.value.hint == "Compare by RMSE."

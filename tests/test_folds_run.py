@@ -111,6 +111,22 @@ def test_load_checks_the_fold_that_it_is_asked_for(root: Path, tmp_path: Path) -
     assert f"mean       {row.value('RMSE'):.6f} over the folds" in shown
 
 
+def test_evaluate_and_predict_know_folds(root: Path, view: RunView, tmp_path: Path) -> None:
+    best = view.best()
+    assert best is not None and best[1].folds is not None
+    done = run_command("evaluate", str(root), "--metrics", "RMSE", "--json")
+    (row,) = json.loads(done.stdout)
+    assert row["metrics"]["RMSE"] == pytest.approx(best[1].metrics["RMSE"], abs=1e-12)
+    want = [fold["RMSE"] for fold in best[1].folds]
+    assert [fold["RMSE"] for fold in row["folds"]] == pytest.approx(want, abs=1e-12)
+    files = [tmp_path / f"{fold}.csv" for fold in range(K)]
+    for fold, file in enumerate(files):
+        run_command("predict", str(root), "--out", str(file), "--fold", str(fold))
+    assert len({file.read_bytes() for file in files}) == K
+    with pytest.raises(UsageError, match=f"has folds 0 to {K - 1}"):
+        run_command("predict", str(root), "--out", str(tmp_path / "x.csv"), "--fold", str(K))
+
+
 def test_best_files_have_each_fold_and_verify_retrains_all(root: Path) -> None:
     document = read_config(RunPaths(root).best_config)
     result = json.loads(RunPaths(root).best_result.read_text())

@@ -143,3 +143,13 @@ def test_files_are_whole_and_equal_for_equal_runs(tmp_path: Path) -> None:
     assert [run["run"] for run in json.loads(first["summary.json"])["runs"]] == ["a", "b"]
     write_summary(tmp_path / "out", [summarise(run) for run in reversed(runs)])
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
+
+
+def test_what_final_writes_is_no_time_of_a_search(tmp_path: Path) -> None:
+    root = make_run(tmp_path / "r", "RMSE", [0.9])
+    before = summarise(root).wall_s
+    with (root / "journal.ndjson").open("a") as journal:
+        line = {"event": "test", "config": "best", "part": 1, "seed": 1, "phase": "fit",
+                "time": "2026-01-03T00:00:00+00:00"}  # fmt: skip
+        journal.write(json.dumps(line) + "\n")
+    assert summarise(root).wall_s == before

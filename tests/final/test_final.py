@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from final_tools import copy, document, outcome, request, searched, told_of, trained
 
@@ -191,6 +192,48 @@ def test_a_model_that_fails_on_one_part_stops_no_other(tmp_path: Path) -> None:
     assert not (view.path / "final" / "final.json").exists()
     assert sum(event["phase"] == "error" for event in told_of(view.path)) == 2
     assert run_final(request(view.path, parts=(1,))).document["parts"] == [1]
+
+
+def test_files_that_are_lost_or_damaged_are_written_anew(
+    noisy_run: RunView, tmp_path: Path, log: Path
+) -> None:
+    root = copy(noisy_run, tmp_path / "a")
+    run_final(request(root, configs=("best",)))
+    whole, once = outcome(root), trained(log)
+    (unit,) = (root / "final" / "units").iterdir()
+    for name in ("lists.parquet", "predictions.parquet", "per-user.parquet"):
+        (unit / name).unlink()
+        run_final(request(root, configs=("best",)))
+        assert outcome(root) == whole, name
+        (unit / name).write_bytes(whole[str((unit / name).relative_to(root / "final"))][:200])
+        run_final(request(root, configs=("best",)))
+        assert outcome(root) == whole, name
+    assert trained(log) == once
+
+
+def test_users_of_several_parts_and_seeds_are_one_pair_each(
+    noisy_run: RunView, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    from recsearch.samples import final_sample
+
+    root = copy(noisy_run, tmp_path / "a")
+    final = run_final(request(root, parts=(1, 2), seeds=(1, 2, 3), configs=("best",)))
+    path = root / "final" / "per-user.parquet"
+    table = pq.read_table(path).to_pandas()
+    assert "RMSE-pooled" not in table and "RMSE" in table
+    # As with a split of records: the users of part 1 are in part 2, too.
+    part = table[table["part"] == 1]
+    other = part.assign(part=2, RMSE=part["RMSE"] + 1)
+    pd.concat([part, other]).to_parquet(path)
+    sample = final_sample(root)
+    assert sample.users.tolist() == sorted(set(part["user_id"]))
+    means = part.groupby("user_id")["RMSE"].mean() + 0.5
+    np.testing.assert_allclose(sample.values["RMSE"], means.to_numpy())
+    spread = final.spread("best", "RMSE").std_seeds
+    assert spread is not None
+    assert sample.seed_std["RMSE"] == pytest.approx(spread / np.sqrt(3))
 
 
 def test_a_model_that_diverges_is_not_measured_as_the_bias_model(tmp_path: Path) -> None:

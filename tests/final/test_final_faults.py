@@ -62,6 +62,11 @@ def countdown(monkeypatch: pytest.MonkeyPatch) -> Countdown:
     return found
 
 
+def stored(root: Path) -> dict[str, list[int]]:
+    with Store.open(root.parent / "store") as store:
+        return {key: sorted(store.epochs(key)) for key in [*store.keys()]}
+
+
 def test_b6_killed_after_any_durable_step_nothing_is_lost_or_done_twice(
     noisy_run: RunView, tmp_path: Path, log: Path, countdown: Countdown
 ) -> None:
@@ -71,7 +76,7 @@ def test_b6_killed_after_any_durable_step_nothing_is_lost_or_done_twice(
     """
     straight = copy(noisy_run, tmp_path / "straight")
     run_final(request(straight))
-    want, once = outcome(straight), trained(log)
+    want, once, left = outcome(straight), trained(log), stored(straight)
     assert set(once.values()) == {1}
     seen: list[str] = []
     for step in range(1, 200):
@@ -86,6 +91,7 @@ def test_b6_killed_after_any_durable_step_nothing_is_lost_or_done_twice(
             run_final(request(root))
         assert outcome(root) == want, seen[-1:]
         assert trained(log) == once, seen[-1:]
+        assert stored(root) == left, seen[-1:]
         if countdown.left > 0:
             break
         countdown.left = 0

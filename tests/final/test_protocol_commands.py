@@ -56,6 +56,11 @@ def test_compare_by_validation_and_by_test(noisy_run: RunView, tmp_path: Path) -
         invoke("compare", *roots, "--test")
     for root in roots:
         invoke("final", root, "--parts", 1, "--seeds", 1, 2, "--workers", 1, "--no-default", "-q")
+    with pytest.raises(UsageError, match="one format at a time"):
+        invoke("compare", *roots, "--test", "--json", "--csv")
+    with pytest.raises(UsageError, match="--store plays no part with --test"):
+        invoke("compare", *roots, "--test", "--store", tmp_path)
+    assert "seeds" not in invoke("compare", *roots).stdout.splitlines()[0], "of other parts"
     text = invoke("compare", *roots, "--test").stdout
     assert "seeds" in text.splitlines()[0]
     assert "test parts" in text
