@@ -39,8 +39,11 @@ SCORE_S = 4e-9
 EPOCH_S, TRIAL_S, START_S = 0.02, 0.15, 6.0
 """Seconds beside training and evaluation: of an epoch, of a trial, and until Ray runs."""
 
-DRIVER_BYTES, RAY_BYTES, WORKER_BYTES = 400_000_000, 500_000_000, 300_000_000
-"""Memory of the processes themselves: the command, Ray's own, and each worker with libraries."""
+DRIVER_BYTES, RAY_BYTES, WORKER_BYTES, TORCH_BYTES = (
+    400_000_000, 500_000_000, 300_000_000, 200_000_000,
+)  # fmt: skip
+"""Memory of the processes themselves: the command, Ray's own, and each worker with libraries; what
+PyTorch adds to these."""
 
 BLOCKS = 3
 """Blocks of scores that an evaluation holds at a time: scores, a copy to rank in, a mask."""
@@ -114,7 +117,8 @@ class CostModel:
         """
         block = min(BLOCK_BYTES, 4 * self.split.n_items * BLOCK_USERS)
         models = self.folds * self.family.work(config, self.split).peak_bytes
-        return WORKER_BYTES + models + int(BLOCKS * block)
+        torch = TORCH_BYTES if "torch" in self.family.libraries else 0
+        return WORKER_BYTES + torch + models + int(BLOCKS * block)
 
     def total_bytes(self, config: Mapping[str, Any], workers: int) -> int:
         """Peak memory of a search whose workers all train this configuration."""

@@ -1,32 +1,29 @@
-"""Amazon ratings of Julian McAuley's group, by the readers of LensKit.
+"""Amazon ratings of Julian McAuley's group.
 
-One CSV file, compressed or not, in the layout of 2014, 2018 or 2023. ``load_amazon_ratings``
-refuses a file in which a user rated an item twice, as many of them have it, without saying where;
-so LensKit's reader of each layout is called here, and repeated ratings are treated as elsewhere.
+One CSV file, compressed or not, in the layout of 2014, 2018 or 2023, told apart as LensKit's
+``load_amazon_ratings`` does. That refuses a file in which a user rated an item twice, as many of
+them have it, without saying where, and infers the types of ids from the first rows. Here all
+columns are read as text, and what is wrong is named by its line.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-import numpy as np
+from typing import Any, NamedTuple, cast
 
 from recsearch.data.assemble import Columns, assemble
 from recsearch.data.cache import recall, remember
+from recsearch.data.columns import ids_of, numbers_of, seconds_of_times
 from recsearch.data.reading import Reading
 from recsearch.data.tables import own_file
 from recsearch.data.types import Ratings, Source
 from recsearch.errors import DataError
 from recsearch.identity import digest
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-READER_VERSION = 1
+READER_VERSION = 2
 LIMITS = (1.0, 5.0)
+OTHERS = ("rating", "timestamp")
 HEADER_2023 = b"user_id,parent_asin,"
 
 
@@ -49,6 +46,7 @@ def load_amazon(name: str, reading: Reading) -> Ratings:
 
 def _read(path: Path, source: Source, reading: Reading) -> Ratings:
     import pyarrow as pa
+    import pyarrow.csv as pc
     from xopen import xopen
 
     try:
@@ -56,51 +54,57 @@ def _read(path: Path, source: Source, reading: Reading) -> Ratings:
             xopen(path, "rb", threads=0) as unpacked,
             io.BufferedReader(cast(Any, unpacked)) as file,
         ):
-            read, header = _layout(file.peek(64))
-            table = pa.concat_tables(list(_tables(read, file)))
+            layout = _layout(file.peek(64))
+            table = pc.read_csv(
+                file,
+                read_options=pc.ReadOptions(column_names=layout.names),
+                convert_options=pc.ConvertOptions(
+                    include_columns=[layout.user, layout.item, *OTHERS],
+                    column_types=dict.fromkeys(
+                        [layout.user, layout.item, *OTHERS], pa.large_string()
+                    ),
+                    strings_can_be_null=True,
+                ),
+            )
     except Exception as error:  # whatever hostile bytes make Arrow and the decompressors raise
         raise DataError(
             f"{path} cannot be read as Amazon ratings: {str(error) or type(error).__name__}"
         ) from error
+
+    def where(row: int) -> str:
+        return f"{path.name}, line {row + 1 + (layout.names is None)}"
+
     columns = Columns(
-        users=_ids(table, "user_id", path),
-        items=_ids(table, "item_id", path),
-        values=table.column("rating").to_numpy().astype(np.float64),
-        times=table.column("timestamp").to_numpy().astype("datetime64[s]").astype(np.int64),
+        users=ids_of(table.column(layout.user), "user_id", where),
+        items=ids_of(table.column(layout.item), "item_id", where),
+        values=numbers_of(table.column("rating"), "rating", where),
+        times=seconds_of_times(table.column("timestamp"), "timestamp", where) // layout.ticks,
     )
-    return assemble(
-        source,
-        columns,
-        limits=LIMITS,
-        where=lambda row: f"{path.name}, line {row + 1 + header}",
-        duplicates=reading.duplicates,
-    )
+    return assemble(source, columns, limits=LIMITS, where=where, duplicates=reading.duplicates)
 
 
-def _layout(begin: bytes) -> tuple[Callable[[BinaryIO], Iterator[pa.Table]], int]:
-    """LensKit's reader of a file that begins so, and the number of its header lines.
+class _Layout(NamedTuple):
+    """The columns of a file.
+
+    Attributes:
+        names: of all columns, None where the first line has them.
+        user, item: those of the ids.
+        ticks: units of its times in a second.
+    """
+
+    names: list[str] | None
+    user: str = "user_id"
+    item: str = "item_id"
+    ticks: int = 1
+
+
+def _layout(begin: bytes) -> _Layout:
+    """The layout of a file that begins so.
 
     The rule is LensKit's: 2023 has a line of names, 2014 begins with a user, whose id begins with
     A, and 2018 with an item.
     """
-    from lenskit.data.amazon import open_az_2014, open_az_2018, open_az_2023
-
     if begin.startswith(HEADER_2023):
-        return open_az_2023, 1
-    return (open_az_2014, 0) if begin[:1] == b"A" else (open_az_2018, 0)
-
-
-def _tables(read: Callable[[BinaryIO], Iterator[Any]], file: BinaryIO) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
-    for batch in read(file):
-        yield batch if isinstance(batch, pa.Table) else pa.table(batch)
-
-
-def _ids(table: pa.Table, name: str, path: Path) -> np.ndarray:
-    column = table.column(name)
-    if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise DataError(f"{path.name}, rating {row + 1}: {name} is missing")
-    ids = np.asarray(column.to_numpy())
-    return ids if ids.dtype.kind == "i" else ids.astype(np.str_)
+        return _Layout(None, item="parent_asin", ticks=1000)
+    ids = ["user_id", "item_id"] if begin[:1] == b"A" else ["item_id", "user_id"]
+    return _Layout([*ids, *OTHERS])

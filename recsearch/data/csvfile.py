@@ -63,7 +63,7 @@ def csv_table(path: Path, layout: Layout, wanted: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    if len(layout.delimiter) > 1:
+    if not _is_plain(layout.delimiter):
         return _table_of_lines(path, layout, wanted)
     try:
         return pc.read_csv(
@@ -86,7 +86,8 @@ def csv_where(path: Path, layout: Layout) -> Where:
     """Rows to line numbers, by reading the file again: only an error needs them."""
 
     def where(row: int) -> str:
-        full = (line for line, _ in _lines(path, layout.delimiter))
+        # Of columns that are not read, bytes may be anything.
+        full = (line for line, _ in _lines(path, layout.delimiter, errors="replace"))
         at = next((n for i, n in enumerate(full) if i == row + layout.header), None)
         return f"{path.name}, line {row + 1 + layout.header if at is None else at}"
 
@@ -94,7 +95,7 @@ def csv_where(path: Path, layout: Layout) -> Where:
 
 
 def _table_of_lines(path: Path, layout: Layout, wanted: Sequence[str]) -> pa.Table:
-    """Long delimiters are no CSV that others read: each line is cut there, quotes mean nothing."""
+    """Others read no CSV with long or foreign delimiters: lines are cut, quotes mean nothing."""
     import pyarrow as pa
 
     places = [layout.names.index(name) for name in wanted]
@@ -117,10 +118,10 @@ def _table_of_lines(path: Path, layout: Layout, wanted: Sequence[str]) -> pa.Tab
     return pa.table(dict(zip(wanted, arrays, strict=True)))
 
 
-def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, delimiter: str, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
     """Number and cells of every line that is not empty."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if len(delimiter) == 1:
+    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+        if _is_plain(delimiter):
             reader = csv.reader(file, delimiter=delimiter)
             yield from ((reader.line_num, cells) for cells in reader if cells)
             return
@@ -131,6 +132,11 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    if len(delimiter) > 1:
+    if not _is_plain(delimiter):
         return [cell.strip() for cell in line.rstrip("\r\n").split(delimiter)]
     return next(csv.reader([line], delimiter=delimiter))
+
+
+def _is_plain(delimiter: str) -> bool:
+    """Whether CSV readers know such delimiters."""
+    return len(delimiter) == 1 and delimiter.isascii()

@@ -40,6 +40,11 @@ def heldout_parts(ratings: Ratings, spec: SplitSpec) -> Iterator[np.ndarray]:
         yield np.sort(np.concatenate([pick(user) for user in members])).astype(np.int64)
 
 
+def dealt_users(ratings: Ratings, spec: SplitSpec) -> np.ndarray:
+    """Numbers of all users of all parts; errors as for `heldout_parts`."""
+    return np.concatenate(_dealt(ratings, spec, _generator(spec), ratings.n_users, "users"))
+
+
 def time_part(ratings: Ratings, spec: SplitSpec, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Training mask and held-out row numbers of a part of ``global-time``.
 
@@ -132,7 +137,8 @@ def _check_rest(
             f"{ratings.source.name}: {len(short)} of {len(members)} users have so few ratings (the "
             f"first is user {first} with {count}) that nothing of theirs would remain for "
             f"training after {spec.holdout:g} of them are held out",
-            hint="Leave them out, for example: --prepare 'minimum={ users = 2 }'",
+            hint="Leave out users with fewer ratings: "
+            f"--prepare 'minimum={{ users = {_least(spec.holdout)} }}'",
         )
     raise DataError(
         f"{ratings.source.name}: {len(short)} of {len(members)} users have at most {spec.holdout} "
@@ -141,6 +147,15 @@ def _check_rest(
         hint=f"Leave out users with fewer than {spec.holdout + 1} ratings: "
         f"--prepare 'minimum={{ users = {spec.holdout + 1} }}'",
     )
+
+
+def _least(share: float) -> int:
+    """The number of ratings from which on something of a user remains for training."""
+    # One is left for certain from 1 / (1 - share) on; rounding may leave one a little earlier.
+    enough = int(np.ceil(1 / (1 - share))) + 1
+    while enough > 1 and np.rint((enough - 1) * share) < enough - 1:
+        enough -= 1
+    return enough
 
 
 def _picker(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recsearch.data.holdout import heldout_parts, time_part
+from recsearch.data.holdout import dealt_users, heldout_parts, time_part
 from recsearch.data.splitspec import SplitSpec, check_spec
 from recsearch.data.types import Interactions, Ratings, Split
 from recsearch.errors import DataError
@@ -98,11 +98,12 @@ def _notes(
             "have no training ratings and are not measured"
         )
     if spec.method in ("crossfold-users", "sample-users") and isinstance(spec.holdout, float):
-        counts = np.bincount(ratings.users, minlength=ratings.n_users)
+        dealt = dealt_users(ratings, spec)
+        counts = np.bincount(ratings.users, minlength=ratings.n_users)[dealt]
         short = int(np.count_nonzero(np.rint(counts * spec.holdout) == 0))
         if short:
             notes.append(
-                f"split: {short:,} of {ratings.n_users:,} users have so few ratings that "
+                f"split: {short:,} of {len(dealt):,} users have so few ratings that "
                 f"{spec.holdout:g} of them rounds to none; they are not measured"
             )
     return notes

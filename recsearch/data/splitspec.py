@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any
 
+from recsearch.data.moments import seconds_of
 from recsearch.errors import UsageError
 
 FRACTIONS = (0.8, 0.9)
@@ -147,17 +147,13 @@ def seconds_of_cut(cut: int | float | str) -> int | None:
     """
     if isinstance(cut, float) and 0 < cut < 1:
         return None
-    if isinstance(cut, int) and not isinstance(cut, bool):
-        return cut
     try:
-        moment = datetime.fromisoformat(str(cut))
+        return seconds_of(cut)  # type: ignore[arg-type]
     except ValueError:
         raise UsageError(
             f"a cut of global-time is {cut!r}, expected a share between 0 and 1, whole seconds "
             "since 1970 or an ISO date such as 2000-12-31"
         ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp())
 
 
 def amount_of(amount: int | float, total: int) -> int:

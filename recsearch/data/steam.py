@@ -111,7 +111,9 @@ def _player(line: bytes, where: str) -> tuple[str, list[Game]]:
     try:
         record = ast.literal_eval(line.decode())
         return str(record["user_id"]), [_game(game) for game in record["items"]]
-    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
+    except (
+        ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError, OverflowError,
+    ) as error:  # fmt: skip
         raise DataError(
             f"{where} is no record of a player ({type(error).__name__}), expected a Python literal "
             "with user_id and items, each with item_id, item_name and playtime_forever"

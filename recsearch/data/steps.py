@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from recsearch.data.assemble import identified
+from recsearch.data.moments import seconds_of
 from recsearch.data.types import Ratings
 from recsearch.errors import DataError, UsageError
 from recsearch.identity import derive_seed
@@ -236,20 +236,6 @@ def with_values(ratings: Ratings, values: np.ndarray) -> Ratings:
     )
 
 
-def seconds_of(moment: str | int) -> int:
-    """Seconds since 1970 of an ISO date (UTC unless it says otherwise), or of such seconds.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if isinstance(moment, int) and not isinstance(moment, bool):
-        return moment
-    if not isinstance(moment, str):
-        raise ValueError(f"{moment!r} is no time")
-    parsed = datetime.fromisoformat(moment)
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
-
-
 def _frequent(users: np.ndarray, items: np.ndarray, least: Minimum | Core) -> np.ndarray:
     """(n,) bool: rows whose user and item both have at least so many of these rows."""
     enough_users = np.bincount(users)[users] >= least.users
@@ -285,7 +271,12 @@ def _check_counts(step: Step, counts: dict[str, Any]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def _refused(step: Step, expected: str) -> UsageError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsearch.data.assemble import Columns, assemble
 from recsearch.data.cache import recall, remember
+from recsearch.data.columns import ids_of, numbers_of, seconds_of_times
 from recsearch.data.csvfile import csv_layout, csv_table, csv_where
 from recsearch.data.fetch import file_sha256
 from recsearch.data.reading import REQUIRED, Reading
@@ -86,14 +86,14 @@ def _read(path: Path, kind: str, source: Source, reading: Reading) -> Ratings:
         table, names = _parquet_table(path, reading)
         where = lambda row: f"{path.name}, row {row + 1}"  # noqa: E731
     found = {column: table.column(name) for column, name in names.items()}
-    users = _ids(found["user_id"], names["user_id"], where)
-    items = _ids(found["item_id"], names["item_id"], where)
+    users = ids_of(found["user_id"], names["user_id"], where)
+    items = ids_of(found["item_id"], names["item_id"], where)
     values = np.ones(len(users))
     if "rating" in found:
-        values = _numbers(found["rating"], names["rating"], where)
+        values = numbers_of(found["rating"], names["rating"], where)
     times = None
     if "timestamp" in found:
-        times = _seconds(found["timestamp"], names["timestamp"], where)
+        times = seconds_of_times(found["timestamp"], names["timestamp"], where)
     columns = Columns(users, items, values, times)
     return assemble(source, columns, limits=None, where=where, duplicates=reading.duplicates)
 
@@ -153,122 +153,3 @@ def _nearest(word: str, names: list[str]) -> str:
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
-
-
-def _ids(column: Any, name: str, where: Where) -> np.ndarray:
-    """Original ids: int64 if every one is a whole number written plainly, else text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = _filled(column, name, where)
-    if pa.types.is_integer(column.type):
-        return _cast(column, pa.int64(), name, "a 64-bit whole number", where)
-    if pa.types.is_floating(column.type):
-        return _cast(column, pa.int64(), name, "a whole number or text", where)
-    text = _text(column)
-    try:
-        numbers = text.cast(pa.int64())
-    except pa.ArrowInvalid:
-        numbers = None
-    # "007" and "7" are two ids, so only numbers that are written as numbers become numbers.
-    if numbers is not None and pc.all(pc.equal(numbers.cast(text.type), text)).as_py():
-        return np.asarray(numbers.to_numpy())
-    return np.asarray(text.to_numpy().astype(np.str_))
-
-
-def _numbers(column: Any, name: str, where: Where) -> np.ndarray:
-    """float64; NaN and infinity are left for validation, which all data sets share."""
-    import pyarrow as pa
-
-    return _cast(_filled(column, name, where), pa.float64(), name, "a number", where)
-
-
-def _seconds(column: Any, name: str, where: Where) -> np.ndarray:
-    """int64 seconds since 1970 (UTC) from whole numbers or from dates."""
-    import pyarrow as pa
-
-    column = _filled(column, name, where)
-    if not _is_number(column.type) and not pa.types.is_temporal(column.type):
-        column = _parsed(
-            _text(column), (pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
-        )
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        moments = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
-        return np.asarray(moments.to_numpy().astype("datetime64[s]").astype(np.int64))
-    return _cast(column, pa.int64(), name, "whole seconds since 1970 or an ISO date", where)
-
-
-def _parsed(text: Any, kinds: tuple[Any, ...]) -> Any:
-    """The column as the first of ``kinds`` that fits all of it, or as it is."""
-    import pyarrow as pa
-
-    for kind in kinds:
-        try:
-            return text.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    return text
-
-
-def _filled(column: Any, name: str, where: Where) -> Any:
-    """The column without dictionary encoding.
-
-    Raises:
-        DataError: a value is missing, or the values are neither numbers nor text nor dates.
-    """
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        raise DataError(f"column {name} holds {column.type}, expected numbers, text or dates")
-    if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise DataError(f"{where(row)}: {name} is missing ({column.null_count} such rows in all)")
-    return column
-
-
-def _cast(column: Any, to: Any, name: str, expected: str, where: Where) -> np.ndarray:
-    """Convert, or name the first value that cannot be converted.
-
-    Raises:
-        DataError: a value does not fit.
-    """
-    import pyarrow as pa
-
-    if not _is_number(column.type):
-        column = _text(column)
-    try:
-        return np.asarray(column.cast(to).to_numpy())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        row = _first_bad(column, lambda part: part.cast(to))
-        value = column[row].as_py()
-        raise DataError(f"{where(row)}: {name} is {value!r}, expected {expected}") from error
-
-
-def _first_bad(column: Any, convert: Callable[[Any], Any]) -> int:
-    """The first value that ``convert`` refuses; it must refuse the column as a whole."""
-    import pyarrow as pa
-
-    good, bad = 0, len(column)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        try:
-            convert(column.slice(good, middle - good))
-            good = middle
-        except pa.ArrowException:
-            bad = middle
-    return good
-
-
-def _text(column: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.utf8_trim_whitespace(column.cast(pa.large_string()))
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -28,7 +28,9 @@ def check_values(
     """
     if not len(values):
         raise DataError(f"{what} holds no ratings")
-    bad = np.flatnonzero(~np.isfinite(values))
+    with np.errstate(over="ignore"):
+        # Ratings are kept as float32, in which 1e39 is infinite.
+        bad = np.flatnonzero(~np.isfinite(values.astype(np.float32)))
     if len(bad):
         raise DataError(
             f"{where(int(bad[0]))}: the rating is {values[bad[0]]}, expected a finite number"

@@ -10,10 +10,9 @@ import numpy as np
 from lenskit.basic.bias import BiasConfig, BiasScorer
 
 from recsearch.bias import learn_bias
-from recsearch.errors import UsageError
 from recsearch.models.config import complete_config
 from recsearch.models.pipelines import bias_model, topn_pipeline
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -44,11 +43,7 @@ class Bias:
             UsageError: the model was loaded without training ratings.
         """
         if self._train is None:
-            raise UsageError(
-                f"{NAME}: this model was loaded from a checkpoint without training ratings and "
-                "cannot be trained.",
-                hint="Create it on a split instead.",
-            )
+            raise untrainable(NAME)
         # Infinite damping keeps an entity's biases at 0, which is what leaving it out means.
         damping = dict.fromkeys(("user", "item"), math.inf)
         damping |= {name: self.config["damping"][name] for name in self.config["entities"]}

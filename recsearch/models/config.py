@@ -123,8 +123,10 @@ def _first_problem(err: ValidationError, config: Mapping[str, Any]) -> str:
     for word in same[0]["loc"][1:]:
         if isinstance(value, Mapping) and word in value:
             path, value = f"{path}.{word}", value[word]
-    reasons = " or ".join(dict.fromkeys(problem["msg"].lower() for problem in same))
-    return f"{path} = {value!r}: {reasons}."
+    texts = (problem["msg"].lower().removeprefix("value error, ") for problem in same)
+    reasons = " or ".join(dict.fromkeys(texts))
+    # What concerns several fields has no path.
+    return f"{path} = {value!r}: {reasons}." if path else f"{reasons}."
 
 
 def _check_finite(family: str, completed: Mapping[str, Any]) -> None:

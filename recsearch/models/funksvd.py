@@ -15,11 +15,11 @@ from lenskit.funksvd import FunkSVDConfig, FunkSVDScorer
 from lenskit.training import TrainingOptions
 from pydantic import Field, PositiveInt
 
-from recsearch.data.lenskit import dataset
 from recsearch.errors import UsageError
 from recsearch.models.config import complete_config
+from recsearch.models.per_split import training_bytes, training_data
 from recsearch.models.pipelines import bias_model, item_vocabulary, topn_pipeline, user_vocabulary
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, Work, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -61,13 +61,10 @@ class FunkSVD:
             UsageError: the model was loaded without training ratings.
         """
         if self._split is None:
-            raise UsageError(
-                f"{NAME}: this model was loaded from a checkpoint without training ratings and "
-                "cannot be trained.",
-                hint="Create it on a split instead.",
-            )
+            raise untrainable(NAME)
         scorer = FunkSVDScorer(self._lenskit_config())
-        scorer.train(dataset(self._split), TrainingOptions(rng=np.random.default_rng(self._seed)))
+        options = TrainingOptions(rng=np.random.default_rng(self._seed))
+        scorer.train(training_data(self._split), options)
         self._users = frozen(np.ascontiguousarray(scorer.user_embeddings))
         self._items = frozen(np.ascontiguousarray(scorer.item_embeddings))
         self._user_bias = frozen(np.array(scorer.bias.user_biases, dtype=np.float32))
@@ -148,13 +145,18 @@ class FunkSVDFamily(Family):
                 f"{ITERATIONS} here; training all features is one epoch.",
                 hint=f"Write {ITERATIONS} instead of epochs.",
             )
-        return complete_config(
+        completed = complete_config(
             _Schema,
             config,
             NAME,
             pairs={"damping": 0.0},
             aliases={"embedding_size": ("features", "embedding_size_exp")},
         )
+        limits = completed["range"]
+        if limits is not None and not limits[0] < limits[1]:
+            # LensKit's compiled trainer ends the process over it.
+            raise UsageError(f"{NAME}: range = {limits!r}: expected the lower limit first.")
+        return completed
 
     def create(
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
@@ -171,3 +173,7 @@ class FunkSVDFamily(Family):
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Vectors and biases of all users and items, 4 bytes a number."""
         return 4 * (split.n_users + split.n_items) * (config["embedding_size"] + 1) + 8
+
+    def work(self, config: Mapping[str, Any], split: Split) -> Work:
+        """Time is left to be measured; see `Family.work`."""
+        return Work(0.0, 0.0, 4 * self.model_bytes(config, split) + training_bytes(split))

@@ -15,7 +15,8 @@ import numpy as np
 from recsearch.errors import UsageError
 from recsearch.models.config import complete_config
 from recsearch.models.flexmf.model import FlexMF, Kind
-from recsearch.models.flexmf.training import need_arrays, training_data
+from recsearch.models.flexmf.training import need_arrays
+from recsearch.models.per_split import training_bytes, training_data
 from recsearch.models.protocol import Family, Work
 from recsearch.models.torch_parts import (
     array_of,
@@ -199,7 +200,14 @@ class LightGCNFamily(Family):
         from lenskit.graphs import LightGCNConfig
 
         aliases = {"embedding_size": ("features", "embedding_size_exp")}
-        return complete_config(LightGCNConfig, config, NAME, pairs={}, aliases=aliases)
+        completed = complete_config(LightGCNConfig, config, NAME, pairs={}, aliases=aliases)
+        if isinstance(completed["layer_blend"], list):
+            raise UsageError(
+                f"{NAME}: layer_blend = {completed['layer_blend']!r}: LensKit expects a weight for "
+                "each layer and PyTorch Geometric one more, so that no list fits both; expected a "
+                "number or nothing."
+            )
+        return completed
 
     def create(
         self, config: Mapping[str, Any], split: Split, seed: int | np.random.SeedSequence
@@ -229,7 +237,7 @@ class LightGCNFamily(Family):
         return Work(
             flops=FLOPS_PER_EDGE * edges * layers * batches,
             gathered=2 * edges * layers * batches,
-            peak_bytes=2 * self.model_bytes(config, split) + messages,
+            peak_bytes=2 * self.model_bytes(config, split) + messages + training_bytes(split),
         )
 
     def warning(self, config: Mapping[str, Any]) -> str | None:

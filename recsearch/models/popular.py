@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from lenskit.basic.popularity import PopConfig, PopScorer
 
-from recsearch.errors import UsageError
 from recsearch.models.config import complete_config
 from recsearch.models.pipelines import item_vocabulary, topn_pipeline
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -41,11 +40,7 @@ class Popular:
             UsageError: the model was loaded without training ratings.
         """
         if self._train is None:
-            raise UsageError(
-                f"{NAME}: this model was loaded from a checkpoint without training ratings and "
-                "cannot be trained.",
-                hint="Create it on a split instead.",
-            )
+            raise untrainable(NAME)
         counts = np.bincount(self._train.items, minlength=len(self.ids.items))
         scorer = PopScorer(PopConfig(**self.config))
         scores = scorer._train_internal(pd.Series(counts, index=self.ids.items))

@@ -233,3 +233,12 @@ class Family(ABC):
 
     def __repr__(self) -> str:
         return f"<family {self.name} ({self.class_path})>"
+
+
+def untrainable(name: str) -> UsageError:
+    """The error of a model that was loaded to score, and is asked to train."""
+    return UsageError(
+        f"{name}: this model was loaded from a checkpoint without training ratings and cannot be "
+        "trained.",
+        hint="Create it on a split, then continue with load_state(state).",
+    )

@@ -85,8 +85,9 @@ class ConstraintsSection(Section):
     """``[search.constraints]``: which configurations are never trained."""
 
     max_model_mb: Annotated[float, Field(gt=0)] | None = None
-    """Largest model that is trained: megabytes (1 MB = 1,000,000 bytes) of its parameters on this
-    data set, by the model's own arithmetic. Other points of the space are not suggested."""
+    """Largest model that is trained: megabytes (1 MB = 1,000,000 bytes) of an epoch on this data
+    set, by the model's own arithmetic: parameters and what its optimizer keeps beside them. Other
+    points of the space are not suggested."""
 
 
 class SearchSection(Section):

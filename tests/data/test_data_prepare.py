@@ -218,3 +218,8 @@ def test_wrong_steps(name, value, words):
 def test_each_step_is_one_name():
     with pytest.raises(UsageError, match=r"step 2 is .*expected one name"):
         parse_steps([{"core": 5}, {"core": 5, "implicit": 4}])
+
+
+def test_a_threshold_beyond_all_floats_is_refused():
+    with pytest.raises(UsageError, match="a number"):
+        parse_steps([{"implicit": 10**400}])

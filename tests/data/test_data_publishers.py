@@ -181,3 +181,23 @@ def test_damaged_steam(home):
     path.write_bytes(gzip.compress(f"{PLAYERS[0]}\n".encode() * 3)[:-9])
     with pytest.raises(DataError, match="broke off after line"):
         load_dataset(f"steam:{path}")
+
+
+def test_amazon_ids_are_those_of_the_file(home):
+    rows = [f"A{n},000{n},4.0,1000000000" for n in range(9)] + ["AX,B00ABC,5.0,1000000000"]
+    ratings = amazon(home, "\n".join(rows) + "\n")
+    assert "0001" in ratings.item_ids.tolist()
+    assert "B00ABC" in ratings.item_ids.tolist()
+
+
+def test_amazon_ratings_without_a_time(home):
+    with pytest.raises(DataError, match="line 2: timestamp is missing"):
+        amazon(home, "A1,B1,4.0,1000000000\nA2,B2,4.0,\n")
+
+
+def test_a_playtime_beyond_all_floats(home):
+    path = home / "steam.json"
+    game = f"{{'item_id': '1', 'item_name': 'a', 'playtime_forever': {10**400}}}"
+    path.write_text(f"{{'user_id': 'u', 'items': [{game}]}}\n")
+    with pytest.raises(DataError, match="line 1 is no record"):
+        load_dataset(f"steam:{path}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_data_splits import ratings_of, triples
 
 from recsearch.data import SplitSpec, load_dataset, load_split, parse_steps, spec_of_table
-from recsearch.data.holdout import cut_times
+from recsearch.data.holdout import _least, cut_times
 from recsearch.data.prepare import prepare
 from recsearch.errors import DataError, UsageError
 
@@ -294,3 +294,17 @@ def test_splits_that_the_data_cannot_have(spec, words):
 def test_times_are_needed(spec):
     with pytest.raises(DataError, match="needs times, and the ratings have none"):
         load_split(ratings_of([9] * 9, times=False), spec)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.75, 0.9, 0.95])
+def test_the_number_of_ratings_that_is_advised_is_enough(share):
+    least = _least(share)
+    assert all(np.rint(n * share) < n for n in range(least, least + 200))
+    assert np.rint((least - 1) * share) == least - 1
+
+
+def test_only_users_who_were_dealt_are_counted_as_unmeasured():
+    ratings = ratings_of([3] * 40 + [60] * 10)
+    spec = SplitSpec(method="sample-users", size=4, folds=5, holdout=0.1)
+    (note,) = load_split(ratings, spec).source.notes[-1:]
+    assert "of 20 users" in note

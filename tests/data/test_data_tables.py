@@ -162,3 +162,31 @@ def test_absent_file_and_absent_path(home):
 def test_name_is_as_typed(home):
     (home / "work" / "r.csv").write_text(PLAIN)
     assert load_dataset("csv:r.csv").source.name == "csv:r.csv"
+
+
+@pytest.mark.parametrize("text", ["1e39", "-1e300"])
+def test_ratings_beyond_single_precision_are_not_finite(home, text):
+    with pytest.raises(DataError, match=r"line 3.*expected a finite number"):
+        csv(home, f"user,item,rating\n1,1,3\n1,2,{text}\n")
+
+
+def test_bytes_of_columns_that_are_not_read_may_be_anything(home):
+    lines = [b"user,item,rating,note"] + [b"%d,1,3,x" % n for n in range(3000)]
+    path = home / "r.csv"
+    path.write_bytes(b"\n".join([*lines, b"7,1,3,\xff", b"7,1,3,x"]) + b"\n")
+    with pytest.raises(DataError, match="line 3002"):
+        load_dataset(f"csv:{path}")
+
+
+def test_a_delimiter_beyond_ascii(home):
+    from recsearch.data import Reading
+
+    path = home / "r.csv"
+    path.write_text("user§item§rating\n1§2§3\n1§3§4.5\n", encoding="utf-8")
+    assert load_dataset(f"csv:{path}", reading=Reading(delimiter="§")).values.tolist() == [3, 4.5]
+
+
+def test_times_finer_than_microseconds(home):
+    times = pa.array([10**18 + 1, 10**18 + 2], pa.timestamp("ns"))
+    ratings = parquet(home, user=[1, 2], item=[1, 1], timestamp=times)
+    assert ratings.times.tolist() == [10**9, 10**9]

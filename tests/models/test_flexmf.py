@@ -318,3 +318,34 @@ def test_without_torch_geometric_the_command_that_installs_it_is_named(
     with pytest.raises(UsageError) as caught:
         resolve("lightgcn").complete({})
     assert "pip install 'recsearch[gnn]'" in str(caught.value.hint)
+
+
+def test_the_data_set_is_built_once_for_every_split() -> None:
+    from recsearch.models.per_split import training_data
+
+    splits = [make_split(seed=seed) for seed in (1, 2)]
+    first = [training_data(split) for split in splits]
+    family = resolve("flexmf-explicit")
+    for split in splits:
+        family.create(family.complete({"embedding_size": 2}), split, 1)
+    assert all(training_data(split) is data for split, data in zip(splits, first, strict=True))
+
+
+def test_memory_grows_with_the_ratings() -> None:
+    few, many = make_split(seed=1), make_split(seed=1, n_users=200)
+    for name in ("flexmf-explicit", "funksvd", "iknn-implicit", "slim"):
+        family = resolve(name)
+        config = family.complete({})
+        grown = family.work(config, many).peak_bytes - family.work(config, few).peak_bytes
+        assert grown >= 150 * (len(many.train.items) - len(few.train.items)), name
+
+
+def test_settings_that_contradict_are_told_without_an_empty_key() -> None:
+    with pytest.raises(UsageError, match=r"^flexmf-implicit: misrank negatives only works with"):
+        resolve("flexmf-implicit").complete({"loss": "warp", "negative_count": 3})
+
+
+def test_weights_of_layers_are_refused_where_lenskit_cannot_use_them() -> None:
+    pytest.importorskip("torch_geometric")
+    with pytest.raises(UsageError, match="no list fits both"):
+        resolve("lightgcn").complete({"layer_count": 2, "layer_blend": [0.5, 0.5]})

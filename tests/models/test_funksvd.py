@@ -57,3 +57,9 @@ def test_lenskits_epochs_are_refused_with_the_name_to_use() -> None:
 
 def test_the_search_fits_the_model() -> None:
     check_against_model(load_search("funksvd"))
+
+
+@pytest.mark.parametrize("limits", [[5, 1], [3, 3]])
+def test_a_range_that_is_none_is_refused(limits: list[int]) -> None:
+    with pytest.raises(UsageError, match="expected the lower limit first"):
+        resolve("funksvd").complete({"range": limits})

@@ -18,7 +18,7 @@ from recsearch.errors import UsageError
 from recsearch.models.als.rows import SparseRows, layouts
 from recsearch.models.als.solver import RidgeSolver, one_blas_thread
 from recsearch.models.devices import need_device
-from recsearch.models.protocol import Family, Remade
+from recsearch.models.protocol import Family, Remade, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
 
@@ -243,11 +243,7 @@ class ALSModel(ABC):
 
     def _need_solvers(self) -> Solvers:
         if self._solvers is None:
-            raise UsageError(
-                f"{self.family}: this model was loaded from a checkpoint without training ratings "
-                "and cannot be trained.",
-                hint="Create it on a split, then continue with load_state(state).",
-            )
+            raise untrainable(self.family)
         return self._solvers
 
     def _biases(self) -> dict[str, np.ndarray]:

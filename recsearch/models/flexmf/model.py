@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from recsearch.bias import learn_bias
-from recsearch.errors import UsageError
 from recsearch.models.flexmf.defects import biases_are_learned
 from recsearch.models.flexmf.factors import Factors
 from recsearch.models.flexmf.training import Training, need_arrays
+from recsearch.models.protocol import untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part
 from recsearch.state import Part, State
 
@@ -144,11 +144,7 @@ class FlexMF:
             UsageError: the model was loaded without training ratings.
         """
         if self._training is None:
-            raise UsageError(
-                f"{self.kind.name}: this model was loaded from a checkpoint without training "
-                "ratings and cannot be trained.",
-                hint="Create it on a split, then continue with load_state(state).",
-            )
+            raise untrainable(self.kind.name)
         self._state = self._factors = None
         return self._training.train_epoch()
 

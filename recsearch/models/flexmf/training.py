@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from recsearch.models.flexmf.defects import biases_are_learned
 from recsearch.models.flexmf.factors import PARAMETERS
 from recsearch.models.flexmf.warp import spare_the_square
+from recsearch.models.per_split import training_data
 from recsearch.models.torch_parts import (
     array_of,
     generators_part,
@@ -23,21 +23,11 @@ from recsearch.models.vocabulary import need_part, need_shape
 from recsearch.state import Part, State
 
 if TYPE_CHECKING:
-    from lenskit.data import Dataset
-
     from recsearch.data import Split
 
 NOT_COMPILED = {"LK_TORCH_COMPILE": "0"}
 """Compiling takes as long as many epochs, in every process anew, and its kernels add up in an order
 of their own."""
-
-
-@lru_cache(maxsize=1)
-def training_data(split: Split) -> Dataset:
-    """The LensKit data set of a split: built once for all trials of a process."""
-    from recsearch.data.lenskit import dataset
-
-    return dataset(split)
 
 
 class Training:

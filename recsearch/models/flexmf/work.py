@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from recsearch.models.per_split import training_bytes
 from recsearch.models.protocol import Work
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ STEP_FLOPS = 60
 
 PASS_FLOPS = 40
 """Likewise for each number of a vector that a sample reads: forward, backward and adding up."""
+
+
+GRAPH_BYTES = 24
+"""Memory that a rating takes in the matrices of the convolution, either way round."""
 
 
 def flexmf_work(config: Mapping[str, Any], split: Split, model_bytes: int) -> Work:
@@ -45,7 +50,9 @@ def flexmf_work(config: Mapping[str, Any], split: Split, model_bytes: int) -> Wo
     # Stored epoch and the copy that is being stored; a gradient; the vectors of one batch, twice.
     batch_bytes = 4 * 4 * batch * (2 + _negatives(config)) * size
     propagated = 3 * 4 * rows * size * (layers + 1) if layers else 0
+    graph = GRAPH_BYTES * samples if layers else 0
     peak = 2 * model_bytes + 4 * rows * size + batch_bytes + propagated
+    peak += training_bytes(split) + graph
     return Work(flops=flops, gathered=gathered, peak_bytes=int(peak))
 
 

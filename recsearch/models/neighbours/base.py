@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from recsearch.errors import UsageError
 from recsearch.models.neighbours.history import History
-from recsearch.models.protocol import Family
+from recsearch.models.protocol import Family, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part
 from recsearch.state import Part, State
 
@@ -67,11 +66,7 @@ class HistoryModel(ABC):
             UsageError: the model was loaded without training ratings to train on.
         """
         if self._split is None:
-            raise UsageError(
-                f"{self.family}: this model was loaded from a checkpoint without training ratings "
-                "and cannot be trained.",
-                hint="Create it on a split instead.",
-            )
+            raise untrainable(self.family)
         self._fit(self._split)
         self.epochs = 1
         return {}

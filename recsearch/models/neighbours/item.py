@@ -17,6 +17,7 @@ from recsearch.models.neighbours.base import (
 from recsearch.models.neighbours.feedback import complete_feedback
 from recsearch.models.neighbours.history import columns
 from recsearch.models.neighbours.shared import Similarities, neighbourhoods
+from recsearch.models.per_split import training_bytes
 from recsearch.models.protocol import Work
 from recsearch.models.vocabulary import frozen, need_part, need_shape
 from recsearch.state import Part, State
@@ -163,7 +164,11 @@ class ItemKNNFamily(HistoryFamily):
         """Nothing but a look at each similarity: they are computed once. See `Family.work`."""
         pairs = similar_pairs(split, config["save_nbrs"])
         # The matrix, its transposed, and what computing it holds: chunks that are then combined.
-        return Work(float(pairs), 0.0, 4 * 8 * pairs + 2 * history_bytes(split) + OTHER_BYTES)
+        return Work(
+            float(pairs),
+            0.0,
+            4 * 8 * pairs + 2 * history_bytes(split) + training_bytes(split) + OTHER_BYTES,
+        )
 
 
 class ItemKNNExplicitFamily(ItemKNNFamily):

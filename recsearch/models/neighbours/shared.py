@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from recsearch.models.per_split import shared, training_data
 from recsearch.models.vocabulary import frozen
 
 if TYPE_CHECKING:
-    from lenskit.data import Dataset
     from scipy.sparse import csr_array
 
     from recsearch.data import Split
@@ -23,24 +21,6 @@ T = TypeVar("T")
 WIDEST = 1e-6
 """Similarities from here on are computed once for all trials: LensKit's default and the smallest
 value of the Codex's spaces. A trial that asks for smaller ones needs those of its own kind."""
-
-_KEPT: WeakKeyDictionary[Split, dict[Hashable, Any]] = WeakKeyDictionary()
-
-
-def shared(split: Split, key: Hashable, make: Callable[[], T]) -> T:
-    """What ``make`` returns for this split and key; made at the first call only."""
-    kept = _KEPT.setdefault(split, {})
-    if key not in kept:
-        kept[key] = make()
-    found: T = kept[key]
-    return found
-
-
-def training_data(split: Split) -> Dataset:
-    """The training ratings as LensKit's data set."""
-    from recsearch.data.lenskit import dataset
-
-    return shared(split, "dataset", lambda: dataset(split))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +87,16 @@ def neighbourhoods(
 
     A shorter list of neighbours is its own product: LensKit leaves out smaller similarities before
     it takes the largest, so lists of any ``min_sim`` are cuts of the widest of that length. A limit
-    that no list can reach is none.
+    that no list can reach is none. Those of the last limit alone are kept.
     """
     limit = None if save_nbrs is None or save_nbrs >= split.n_items - 1 else save_nbrs
     widest = WIDEST if min_sim >= WIDEST else float(np.finfo(np.float64).smallest_normal)
-    key = ("neighbourhoods", feedback, limit, widest)
-    return shared(split, key, lambda: _neighbourhoods(split, feedback, limit, widest))
+    return shared(
+        split,
+        ("neighbourhoods", feedback, widest),
+        lambda: _neighbourhoods(split, feedback, limit, widest),
+        variant=limit,
+    )
 
 
 def _neighbourhoods(

@@ -13,7 +13,7 @@ from recsearch.models.neighbours.base import HistoryFamily, HistoryModel, histor
 from recsearch.models.neighbours.feedback import complete_feedback
 from recsearch.models.neighbours.history import History, columns
 from recsearch.models.neighbours.item import least_bits
-from recsearch.models.neighbours.shared import shared
+from recsearch.models.per_split import shared
 from recsearch.models.protocol import Work
 from recsearch.models.vocabulary import frozen, need_part, need_shape
 from recsearch.state import Part, State
