@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from recsearch.data import Split
 from recsearch.data.lenskit import dataset
 from recsearch.errors import UsageError
 from recsearch.models import resolve
-from recsearch.models.flexmf import defects
+from recsearch.models.flexmf import blocks, defects
 from recsearch.models.flexmf.warp import in_one_row
 
 # LensKit makes tensors of its own read-only arrays when it scores.
@@ -349,3 +350,46 @@ def test_weights_of_layers_are_refused_where_lenskit_cannot_use_them() -> None:
     pytest.importorskip("torch_geometric")
     with pytest.raises(UsageError, match="no list fits both"):
         resolve("lightgcn").complete({"layer_count": 2, "layer_blend": [0.5, 0.5]})
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 16, 33, 64, 300])
+@pytest.mark.parametrize("samples", [1, 2, 3, 4, 257, 1000])
+def test_blocks_have_the_bits_of_the_whole_batch(
+    size: int, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores and gradients, of blocks that end anywhere; positives and negatives at once."""
+    import torch
+    from lenskit.flexmf._model import FlexMFModel
+
+    generator = torch.Generator().manual_seed(1000 * size + samples)
+    model = FlexMFModel(size, 40, 30, generator, user_bias=False, item_bias=False)
+    config = SimpleNamespace(reg_method="AdamW")
+    scores = blocks.in_blocks(SimpleNamespace(model=model, config=config, device="cpu"))
+    assert scores is not None
+    users = torch.randint(0, 40, (samples, 1), generator=generator, dtype=torch.int32)
+    for negatives in (1, 2, 4, 5, 7, 18):
+        shape = (samples, negatives)
+        items = torch.randint(0, 30, shape, generator=generator, dtype=torch.int32)
+        weights = torch.randn(shape, generator=generator)
+        parameters = model.u_embed.weight, model.i_embed.weight
+
+        def one(call: Any) -> tuple[Any, ...]:
+            loss = (call(users, items, return_norm=False) * weights).mean()  # noqa: B023
+            loss = loss + call(users, items[:, :1], return_norm=False).sum()  # noqa: B023
+            return loss, *torch.autograd.grad(loss, parameters)  # noqa: B023
+
+        wanted = one(model)
+        for block in (1, 100, 2000, 2**16):
+            monkeypatch.setattr(blocks, "BLOCK_FLOATS", block)
+            for ours, theirs in zip(one(scores), wanted, strict=True):
+                assert torch.equal(ours, theirs), (negatives, block)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"reg_method": "L2"}, {"reg_method": None}, {"convolution_layers": 1, "loss": "pairwise"}],
+)
+def test_what_is_more_than_dot_products_is_left_to_lenskit(config: dict[str, Any]) -> None:
+    family = resolve("flexmf-implicit")
+    model = family.create(family.complete({"embedding_size": 3, **config}), make_split(), 1)
+    assert blocks.in_blocks(model._training._trainer) is None  # type: ignore[attr-defined]

@@ -71,8 +71,10 @@ class FlexMFFamily(Family):
         return FlexMF.load(self.kind, self._ready(config), state)
 
     def prepare(self) -> None:
-        """Import what training needs; see `Family.prepare`."""
-        import lenskit.flexmf  # noqa: F401
+        """Import and compile what training needs; see `Family.prepare`."""
+        import lenskit.flexmf
+
+        import recsearch.models.flexmf.kernels  # noqa: F401
 
     def model_bytes(self, config: Mapping[str, Any], split: Split) -> int:
         """Parameters and the two moments of each; see `Family.model_bytes`.

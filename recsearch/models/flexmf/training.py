@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsearch.models.flexmf.blocks import in_blocks
 from recsearch.models.flexmf.defects import biases_are_learned
 from recsearch.models.flexmf.factors import PARAMETERS
 from recsearch.models.flexmf.warp import spare_the_square
@@ -53,6 +54,9 @@ class Training:
             )
             self._trainer = scorer.create_trainer(training_data(split), options)
         spare_the_square(self._trainer)
+        blocks = in_blocks(self._trainer)
+        if blocks is not None:
+            self._trainer.call_model = blocks
         self._touched = self._watch_rows() if scorer.config.reg_method != "AdamW" else None
 
     @property
