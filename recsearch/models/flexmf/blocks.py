@@ -21,8 +21,8 @@ BLOCK_FLOATS = 2**16
 """Numbers of the item vectors of a block: 256 KiB, beside as much for their products."""
 
 SEQUENTIAL = 4
-"""Items of a sample up to which PyTorch adds the gradients of its user one after the other; more are
-added up in groups that depend on the size."""
+"""Items of a sample up to which PyTorch adds the gradients of its user one after the other; more
+are added up in groups that depend on the size."""
 
 
 def in_blocks(trainer: Any) -> Callable[..., Tensor] | None:

@@ -72,7 +72,7 @@ class FlexMFFamily(Family):
 
     def prepare(self) -> None:
         """Import and compile what training needs; see `Family.prepare`."""
-        import lenskit.flexmf
+        import lenskit.flexmf  # noqa: F401
 
         import recsearch.models.flexmf.kernels  # noqa: F401
 
