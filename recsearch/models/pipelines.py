@@ -60,6 +60,49 @@ def topn_pipeline(
     return builder.build()
 
 
+def factors_pipeline(
+    ids: EntityIds,
+    name: str,
+    users: np.ndarray,
+    items: np.ndarray,
+    *,
+    offset: float = 0.0,
+    user_bias: np.ndarray | None = None,
+    item_bias: np.ndarray | None = None,
+    damping: dict[str, float] | None = None,
+    history: Interactions | None = None,
+) -> Pipeline:
+    """A pipeline of a model of ratings whose scores are dot products and biases.
+
+    LensKit's FunkSVD scorer has just this form. Biases predict for users and items that are not
+    known; see `topn_pipeline` for the rest.
+
+    Args:
+        ids: users and items in the order of their numbers.
+        name: pipeline name.
+        users: (n_users, d) float32.
+        items: (n_items, d) float32.
+        offset: added to every score, such as the mean rating.
+        user_bias: (n_users,) float32; None for none.
+        item_bias: (n_items,) float32; None for none.
+        damping: of the biases, for LensKit's configuration.
+        history: training interactions by user.
+    """
+    from lenskit.funksvd import FunkSVDConfig, FunkSVDScorer
+
+    damping = damping or {"user": 0.0, "item": 0.0}
+    scorer = FunkSVDScorer(FunkSVDConfig(embedding_size=users.shape[1], damping=damping))
+    scorer.users, scorer.items = user_vocabulary(ids), item_vocabulary(ids)
+    scorer.user_embeddings, scorer.item_embeddings = users, items
+    none = (np.zeros(len(each), dtype=np.float32) for each in (ids.users, ids.items))
+    of_users, of_items = (
+        zero if given is None else given
+        for zero, given in zip(none, (user_bias, item_bias), strict=True)
+    )
+    scorer.bias = bias_model(ids, damping, float(offset), of_items, of_users)
+    return topn_pipeline(scorer, ids, name, bias=scorer.bias, history=history)
+
+
 def user_vocabulary(ids: EntityIds) -> Vocabulary:
     """The users as LensKit numbers them: in our order."""
     return Vocabulary(ids.users, name="user", reorder=False)

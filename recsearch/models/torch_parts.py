@@ -25,6 +25,19 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
     return frozen(tensor.detach().cpu().numpy().copy())
 
 
+def fill(parameter: torch.Tensor, array: np.ndarray, name: str, family: str) -> None:
+    """Put an array of a state into a parameter.
+
+    Raises:
+        UsageError: it has another shape: it is of another configuration.
+    """
+    import torch
+
+    found = need_shape(array, tuple(parameter.shape), name, family)
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(found.copy()))
+
+
 def optimizer_part(
     optimizer: torch.optim.Optimizer,
     parameters: Mapping[str, torch.nn.Parameter],
