@@ -188,8 +188,10 @@ def _labels(figure: Canvas, info: CurvesInfo) -> None:
     at = spread([end[1] for _, end in ends], 0.052 * (high - low), low, high)
     for (curve_, end), y in zip(ends, at, strict=True):
         best = curve_.trial == info.best[0]
+        # A curve that ends beyond the axis leaves it at its edge.
+        inside = end[0], min(max(end[1], low), high)
         figure.axes.annotate(
-            str(curve_.trial), xy=end, xytext=(1.02, y), textcoords=("axes fraction", "data"),
+            str(curve_.trial), xy=inside, xytext=(1.02, y), textcoords=("axes fraction", "data"),
             color=BEST if best else MUTED, fontsize=9, va="center", annotation_clip=False,
             fontweight="bold" if best else "normal",
             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4, "shrinkB": 3},

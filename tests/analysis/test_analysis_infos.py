@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from analysis.catalogue import catalogue_info
 from analysis.overview import dataset_notes, facts, overview_info
 from analysis.parameters import parameters_info
 from analysis.plots.comparison import comparison_info
-from analysis.plots.curves import best_curve_info, longest_curves_info
+from analysis.plots.curves import best_curve_info, draw_longest_curves, longest_curves_info
 from analysis.plots.front import caption as front_caption
 from analysis.plots.front import draw_front, front_info, staircase
 from analysis.plots.histogram import histogram_info
@@ -352,3 +353,14 @@ def test_the_plot_of_a_front_shows_every_epoch_and_all_of_the_front(tmp_path):
 
 def test_a_run_with_one_objective_has_no_plot_of_a_front(tmp_path):
     assert front_info(small(tmp_path, [([0.9, 0.8], "done")])) is None
+
+
+def test_leaders_of_curves_beyond_the_axis_stay_in_the_figure(tmp_path):
+    trials = [([0.9, 0.8 + n / 100, 0.8], "done") for n in range(6)]
+    view = small(tmp_path, [*trials, ([90.0, 80.0, 70.0], "done")])
+    info = longest_curves_info(view)
+    assert info.limits.clipped == 3
+    leaders = re.findall(r'd="(M [^"]* Q [^"]*)"', draw_longest_curves(info))
+    assert len(leaders) == 7
+    ys = [float(y) for leader in leaders for y in re.findall(r"[\d.-]+ ([\d.-]+)", leader)]
+    assert all(0 <= y <= 250 for y in ys)
