@@ -48,9 +48,6 @@ PyTorch adds to these."""
 BLOCKS = 3
 """Blocks of scores that an evaluation holds at a time: scores, a copy to rank in, a mask."""
 
-PLATEAU_EPOCHS = 2
-"""Epochs that a trial is taken to train beyond the first at which a plateau could end it."""
-
 DRAWS = 64
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -169,15 +166,15 @@ def measure_rate(seconds: float = 0.05) -> float:
     return 2 * n**3 / float(best)
 
 
-def expected_epochs(most: int, stop: StopRule, pruning: Rule) -> float:
+def expected_epochs(most: int, stop: StopRule, pruning: Rule, usual: int) -> float:
     """Epochs of a trial on average, before there are any.
 
-    A plateau is taken to end a trial `PLATEAU_EPOCHS` after the first epoch at which it can;
+    A plateau is taken to end a trial ``usual`` epochs after the first one at which it can;
     asha to let one in eta pass each rung, halving each epoch, and the median rule to end half of
     the trials at the first epoch at which it judges.
     """
     if isinstance(stop, Plateau):
-        most = min(most, max(stop.grace, stop.patience) + PLATEAU_EPOCHS)
+        most = min(most, max(stop.grace, stop.patience) + usual)
     reached, total = 1.0, 0.0
     for epoch in range(1, most + 1):
         total += reached

@@ -80,7 +80,7 @@ def test_a_family_that_does_not_say_has_memory_but_no_time() -> None:
     ],
 )
 def test_expected_epochs(most: int, stop: StopRule, pruning: Rule, expected: float) -> None:
-    assert expected_epochs(most, stop, pruning) == pytest.approx(expected)
+    assert expected_epochs(most, stop, pruning, 2) == pytest.approx(expected)
 
 
 def test_a_run_corrects_the_times_and_cached_epochs_do_not_count() -> None:

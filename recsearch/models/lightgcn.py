@@ -190,6 +190,7 @@ class LightGCNFamily(Family):
     predicts_ratings = False
     iterative = True
     code_version = 1
+    usual_epochs = 20
     default_metric = "RBP"
     continue_parts = ("model", "optimizer", "rng", "trainer")
     libraries = ("lenskit", "numpy", "torch", "torch-geometric")

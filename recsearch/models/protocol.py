@@ -126,6 +126,8 @@ class Family(ABC):
         iterative: False where training is exactly one epoch.
         code_version: raised whenever the same configuration gives other numbers.
         default_metric: objective where a search names none.
+        usual_epochs: epochs that a trial is taken to train beyond the first at which a plateau
+            could end it, before any trial has shown it.
         continue_parts: parts of a state that `Model.load_state` needs to continue; None for all.
         libraries: distributions whose version enters the key of a trial.
         device: where its models train; the CPU unless `on` was asked for another.
@@ -137,6 +139,7 @@ class Family(ABC):
     iterative: bool
     code_version: int
     default_metric: str
+    usual_epochs: int = 2
     continue_parts: tuple[str, ...] | None = None
     libraries: tuple[str, ...] = ()
     device: str = "cpu"

@@ -119,7 +119,8 @@ def forecast(resolved: Resolved) -> Forecast:
     check_memory(spec, cost, workers, available_bytes(), begun=paths.identity.exists())
     finished = [t.searched for t in record.trials.values() if t.searched.finished]
     have = [len(trial.epochs) for trial in finished if trial.epochs]
-    epochs = fmean(have) if have else expected_epochs(terms.max_epochs, terms.stop, terms.pruning)
+    assumed = expected_epochs(terms.max_epochs, terms.stop, terms.pruning, family.usual_epochs)
+    epochs = fmean(have) if have else assumed
     planned, total, others = _determined(resolved, Record.replay(first, events, further), cost)
     left = len(planned) + others
     core = _seconds(resolved, cost, planned, others, epochs)

@@ -39,6 +39,7 @@ class FlexMFFamily(Family):
 
     iterative = True
     code_version = 1
+    usual_epochs = 20
     continue_parts = ("model", "optimizer", "rng", "trainer")
     libraries = ("lenskit", "numpy", "torch")
     kind: ClassVar[Kind]
