@@ -352,7 +352,7 @@ def test_weights_of_layers_are_refused_where_lenskit_cannot_use_them() -> None:
         resolve("lightgcn").complete({"layer_count": 2, "layer_blend": [0.5, 0.5]})
 
 
-@pytest.mark.parametrize("size", [2, 3, 8, 16, 33, 64, 300])
+@pytest.mark.parametrize("size", [2, 3, 16, 33, 64, 192, 300])
 @pytest.mark.parametrize("samples", [1, 2, 3, 4, 257, 1000])
 def test_blocks_have_the_bits_of_the_whole_batch(
     size: int, samples: int, monkeypatch: pytest.MonkeyPatch
@@ -367,7 +367,7 @@ def test_blocks_have_the_bits_of_the_whole_batch(
     scores = blocks.in_blocks(SimpleNamespace(model=model, config=config, device="cpu"))
     assert scores is not None
     users = torch.randint(0, 40, (samples, 1), generator=generator, dtype=torch.int32)
-    for negatives in (1, 2, 4, 5, 7, 18):
+    for negatives in (1, 4, 5, 8, 15, 18):
         shape = (samples, negatives)
         items = torch.randint(0, 30, shape, generator=generator, dtype=torch.int32)
         weights = torch.randn(shape, generator=generator)

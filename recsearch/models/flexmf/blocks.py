@@ -20,9 +20,10 @@ from recsearch.models.flexmf.kernels import add_to_items, add_to_users
 BLOCK_FLOATS = 2**16
 """Numbers of the item vectors of a block: 256 KiB, beside as much for their products."""
 
-SEQUENTIAL = 4
-"""Items of a sample up to which PyTorch adds the gradients of its user one after the other; more
-are added up in groups that depend on the size."""
+SEQUENTIAL, WHOLE, MOST = 4, 64, 15
+"""PyTorch adds the gradients of a sample's user one after the other for so many items at most, or,
+where the size is a multiple of ``WHOLE``, four of its widest vectors, for ``MOST``. Others are
+added up in groups that depend on both."""
 
 
 def in_blocks(trainer: Any) -> Callable[..., Tensor] | None:
@@ -74,7 +75,7 @@ class _Dots(torch.autograd.Function):
         user_grads, item_grads = torch.zeros_like(user_vectors), torch.zeros_like(item_vectors)
         ints = users.to(torch.int32).numpy(), items.to(torch.int32).contiguous().numpy()
         add_to_items(grad.numpy(), *ints, user_vectors.detach().numpy(), item_grads.numpy())
-        if items.shape[1] <= SEQUENTIAL:
+        if items.shape[1] <= (SEQUENTIAL if user_vectors.shape[1] % WHOLE else MOST):
             add_to_users(grad.numpy(), *ints, item_vectors.detach().numpy(), user_grads.numpy())
             return user_grads, item_grads, None, None
         sums = user_vectors.new_empty(len(users), user_vectors.shape[1])
