@@ -89,11 +89,7 @@ class _Dots(torch.autograd.Function):
 def _blocks(vectors: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Rows of ``items``, (n, m), and their vectors, (rows, m, d)."""
     (samples, each), size = items.shape, vectors.shape[1]
-    # Not one sample alone: PyTorch adds a single row up in another order.
-    step = max(2, BLOCK_FLOATS // (each * size))
-    begins = list(range(0, samples, step))
-    if len(begins) > 1 and samples - begins[-1] == 1:
-        begins.pop()
-    for begin, end in zip(begins, [*begins[1:], samples], strict=True):
-        chosen = vectors.index_select(0, items[begin:end].reshape(-1))
-        yield slice(begin, end), chosen.reshape(-1, each, size)
+    step = max(1, BLOCK_FLOATS // (each * size))
+    for begin in range(0, samples, step):
+        rows = slice(begin, begin + step)
+        yield rows, vectors.index_select(0, items[rows].reshape(-1)).reshape(-1, each, size)
