@@ -42,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "recsearch.cli.store:store",
         "Look into the checkpoint store and look after it.",
     ),
+    "doctor": (
+        "recsearch.cli.doctor:doctor",
+        "Look at this machine, the store and the data before a long search.",
+    ),
 }
 """Command name to where it lives and what it does in one line."""
 
