@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("recsearch.cli.predict:predict", "Write recommendation lists of a checkpoint."),
     "report": ("recsearch.cli.report:report", "Render the pages of runs."),
     "spaces": ("recsearch.cli.spaces:spaces", "List, show and check search files."),
+    "explain": ("recsearch.cli.explain:explain", "Say in words what a search file asks for."),
     "data": ("recsearch.cli.data:data", "List, show and fetch data sets."),
     "store": (
         "recsearch.cli.store:store",
