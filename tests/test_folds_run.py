@@ -338,3 +338,14 @@ def test_a_resumed_search_takes_the_folds_of_its_journal(tmp_path: Path) -> None
     assert [trial.keys for trial in again.trials][:1] == [first.trials[0].keys]
     assert len(again.trials[1].keys) == 2
     assert read_identity(RunPaths(again.path)) == first.identity
+
+
+def test_status_picks_trials(root: Path, view: RunView) -> None:
+    every = json.loads(run_command("status", str(root), "--json").stdout)["trials"]
+    size = every[0]["params.embedding_size"]
+    words = ("status", str(root), "--json", "--where")
+    found = json.loads(run_command(*words, f"embedding_size == {size}").stdout)["trials"]
+    assert found == [row for row in every if row["params.embedding_size"] == size]
+    assert json.loads(run_command(*words, "MAE < 0").stdout)["trials"] == []
+    with pytest.raises(UsageError, match="name the run"):
+        run_command("status", "--where", "RMSE < 1")

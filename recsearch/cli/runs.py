@@ -22,17 +22,27 @@ from recsearch.folds import folds_of, std_metrics
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--failed", is_flag=True, help="Only trials that ended in an error, with their logs.")
+@click.option(
+    "--where",
+    metavar="CONDITION",
+    help="Only trials whose best epoch, parameters and state meet it, such as "
+    "'RMSE < 0.83 and embedding_size <= 64' or 'state == pruned'.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print trials as CSV.")
 @json_option
-def status(run: Path | None, failed: bool, as_csv: bool, as_json: bool) -> None:
+def status(run: Path | None, failed: bool, where: str | None, as_csv: bool, as_json: bool) -> None:
     """Show the trials of RUN, or all runs below runs/ in a line each."""
     if run is None:
+        if where is not None:
+            raise UsageError("--where picks trials: name the run, such as runs/als-ml1m.")
         _all_runs(as_json)
         return
     from recsearch.run import RunView
 
     view = RunView.open(run_path(run))
     trials = [trial for trial in view.trials if not failed or trial.state == "error"]
+    if where is not None:
+        trials = _meeting(view, trials, where)
     rows = [_trial_row(view, trial) for trial in trials]
     if as_json:
         print_json(
@@ -137,6 +147,23 @@ def _all_runs(as_json: bool) -> None:
                 "epochs",
             ),
         )
+
+
+def _meeting(view: Any, trials: list[Any], where: str) -> list[Any]:
+    from recsearch.where import condition
+
+    facts = [_facts(view, trial) for trial in trials]
+    # Of all trials, so that a name means the same whichever of them are looked at.
+    names = {name for trial in view.trials for name in _facts(view, trial)}
+    test = condition(where, names)
+    return [trial for trial, known in zip(trials, facts, strict=True) if test(known)]
+
+
+def _facts(view: Any, trial: Any) -> dict[str, Any]:
+    """What a condition can ask of a trial: its row, parameters by name, all metrics at its best."""
+    best = view.trial_best(trial)
+    row = {k: v for k, v in _trial_row(view, trial).items() if not k.startswith("params.")}
+    return {**row, **({} if best is None else best.metrics), **trial.params}
 
 
 def _trial_row(view: Any, trial: Any) -> dict[str, Any]:
