@@ -50,6 +50,23 @@ def print_table(
         click.echo(line.rstrip())
 
 
+def print_markdown(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the same keys as a Markdown table; bars in words are escaped."""
+    if not rows:
+        return
+    names = list(rows[0])
+    numeric = [any(isinstance(row[name], int | float) for row in rows) for name in names]
+    click.echo(_markdown_line(name.removeprefix("params.") for name in names))
+    click.echo(_markdown_line("---:" if right else "---" for right in numeric))
+    for row in rows:
+        click.echo(_markdown_line(cell(row[name]) for name in names))
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    escaped = (" ".join(text.replace("|", "\\|").split()) for text in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
 def cell(value: Any) -> str:
     """A value in a table: nothing for None, five digits of a float."""
     if value is None:

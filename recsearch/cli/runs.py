@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from recsearch.cli.options import json_option, program, run_path
-from recsearch.cli.output import print_json, print_rows
+from recsearch.cli.output import print_json, print_markdown, print_rows
 from recsearch.cli.report import opens
 from recsearch.errors import UsageError
 from recsearch.folds import folds_of, std_metrics
@@ -28,14 +28,33 @@ from recsearch.folds import folds_of, std_metrics
     help="Only trials whose best epoch, parameters and state meet it, such as "
     "'RMSE < 0.83 and embedding_size <= 64' or 'state == pruned'.",
 )
+@click.option(
+    "--follow", is_flag=True, help="A line for every trial as it ends, until the search does."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print trials as CSV.")
+@click.option("--md", "as_md", is_flag=True, help="Print trials as a Markdown table.")
 @json_option
-def status(run: Path | None, failed: bool, where: str | None, as_csv: bool, as_json: bool) -> None:
+def status(
+    run: Path | None,
+    failed: bool,
+    where: str | None,
+    follow: bool,
+    as_csv: bool,
+    as_md: bool,
+    as_json: bool,
+) -> None:
     """Show the trials of RUN, or all runs below runs/ in a line each."""
+    if sum((as_csv, as_md, as_json)) > 1:
+        raise UsageError("--csv, --md and --json: one format at a time.")
     if run is None:
-        if where is not None:
-            raise UsageError("--where picks trials: name the run, such as runs/als-ml1m.")
+        _need_run({"--where": where, "--follow": follow})
         _all_runs(as_json)
+        return
+    if follow:
+        from recsearch.cli.follow import follow as lines
+
+        for line in lines(run_path(run)):
+            click.echo(line)
         return
     from recsearch.run import RunView
 
@@ -50,6 +69,8 @@ def status(run: Path | None, failed: bool, where: str | None, as_csv: bool, as_j
         )
     elif as_csv:
         _print_csv(rows)
+    elif as_md:
+        print_markdown(rows)
     elif failed:
         _print_failures(view, trials)
     else:
@@ -105,6 +126,12 @@ def _print_front(view: Any, as_json: bool) -> None:
     ]
     columns = ["trial", "epoch", *names, "best by", *(f"params.{name}" for name in params)]
     print_rows(rows, columns)
+
+
+def _need_run(given: dict[str, Any]) -> None:
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is about trials: name the run, such as runs/als-ml1m.")
 
 
 def _all_runs(as_json: bool) -> None:
