@@ -200,7 +200,7 @@ def _references(rows: Sequence[Row]) -> str:
 def _cells(m: Measured, value: Value | None) -> list[str]:
     ours = gain(m.metric, m.value, m.bias)
     return [
-        m.algorithm if m.run.startswith(f"{m.algorithm}-{m.data}") else f"{m.algorithm} ({m.run})",
+        _label(m),
         m.metric.name,
         "no epoch" if m.value is None else f"{m.value:.5f}",
         _gain(ours),
@@ -212,6 +212,16 @@ def _cells(m: Measured, value: Value | None) -> list[str]:
         duration(m.cpu_s),
         *_published(value, m),
     ]
+
+
+def _label(m: Measured) -> str:
+    """The algorithm, and what the name of its run says beside it and the split of the table."""
+    usual = f"{m.algorithm}-{m.data}"
+    if not m.run.startswith(usual):
+        return f"{m.algorithm} ({m.run})"
+    words = [word for word in m.run.removeprefix(usual).split("-") if word]
+    rest = "-".join(word for word in words if not word.startswith("rng"))
+    return f"{m.algorithm} ({rest})" if rest else m.algorithm
 
 
 def _published(value: Value | None, m: Measured) -> list[str]:

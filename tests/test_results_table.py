@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,20 @@ def test_on_the_split_of_the_codex_values_are_compared(tmp_path: Path) -> None:
     assert table.ahead(m, value) == pytest.approx(0.01617)
     other = {**m.identity["split"], "seed": 7}
     assert not value.measured_on(other)
+
+
+@pytest.mark.parametrize(
+    ("run", "label"),
+    [
+        ("als-ml1m", "als"),
+        ("als-ml1m-rngshared", "als"),
+        ("als-ml1m-256-rngshared", "als (256)"),
+        ("mine", "als (mine)"),
+    ],
+)
+def test_runs_are_called_by_what_is_unusual(tmp_path: Path, run: str, label: str) -> None:
+    m = replace(read(als(tmp_path)), run=run)
+    assert cells(table.markdown([(m, None)], HERE))["algorithm"] == label
 
 
 def test_gains_are_positive_where_ours_is_better() -> None:
