@@ -140,3 +140,16 @@ def test_differences_count_in_both_kinds_of_missing() -> None:
     for recorded, found in (({"RMSE": 1.0}, {}), ({"RMSE": None}, {"RMSE": 1.0})):
         with pytest.raises(VerificationError):
             check_metrics(recorded, found, "x")
+
+
+def test_models_without_ratings_have_no_rating_metrics() -> None:
+    from recsearch.data import load_dataset, load_split
+    from recsearch.measuring import measure_users
+    from recsearch.models import resolve
+
+    family, split = resolve("popular"), load_split(load_dataset("demo:small"))
+    model = family.create(family.complete({}), split, 1)
+    model.train_epoch()
+    for ask in (measure, measure_users):
+        with pytest.raises(UsageError, match="RMSE: popular predicts no ratings"):
+            ask(model, family, split, ["NDCG@10", "RMSE"])

@@ -23,6 +23,7 @@ from recsearch.ledger import Ledger
 from recsearch.loading import open_checkpoint
 from recsearch.models import resolve
 from recsearch.pareto import dominates, losses
+from recsearch.plan import CLAIM
 from recsearch.planner import Planner
 from recsearch.pruning import Rule
 from recsearch.record import Record
@@ -356,3 +357,9 @@ def test_a_trial_with_folds_and_two_objectives_is_served_from_its_checkpoints(
         assert [store.epochs(key) for key in what.keys] == [[2, 4]] * 3
     assert [result.metrics for result in again] == [result.metrics for result in first]
     assert all(result.replayed for result in again)
+
+
+def test_an_owner_that_adopts_a_checkpoint_leaves_nothing_of_the_claim_before() -> None:
+    """Every key of every claim is one that adoption replaces."""
+    claims = [plan().claim(), plan(others=("NDCG@10",)).claim(), fold_plan().claim()]
+    assert {key for claim in claims for key in claim} == set(CLAIM)

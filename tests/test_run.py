@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +204,17 @@ def test_a_view_reads_a_run_in_progress(paths: RunPaths) -> None:
     with pytest.raises(UsageError, match="trials 1 to 1"):
         view.trial(2)
     assert json.loads(paths.identity.read_text())["name"] == view.name
+
+
+def test_a_command_that_opens_no_session_is_not_taken_for_the_last_search(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    paths.root.mkdir()
+    with Journal(paths.journal) as journal:
+        opened = {"host": socket.gethostname(), "version": "0", "workers": 1, "trials": 1}
+        journal.append("opened", pid=4242, resumed=False, **opened)
+        with locked(paths), pytest.raises(RunLockedError, match="process 4242"), locked(paths):
+            pass
+        journal.append("closed", exit_code=0)
+        with locked(paths), pytest.raises(RunLockedError) as caught, locked(paths):
+            pass
+    assert "4242" not in caught.value.message

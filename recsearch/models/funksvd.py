@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 from recsearch.errors import UsageError
 from recsearch.models.config import complete_config
 from recsearch.models.per_split import training_bytes, training_data
-from recsearch.models.pipelines import bias_model, item_vocabulary, topn_pipeline, user_vocabulary
+from recsearch.models.pipelines import factors_pipeline
 from recsearch.models.protocol import Family, Work, untrainable
 from recsearch.models.vocabulary import EntityIds, frozen, need_part, need_shape
 from recsearch.state import Part, State
@@ -114,12 +114,17 @@ class FunkSVD:
 
     def to_pipeline(self, history: Interactions | None = None) -> Pipeline:
         """``std:topn-predict`` with a `lenskit.funksvd.FunkSVDScorer`; biases are the fallback."""
-        scorer = FunkSVDScorer(self._lenskit_config())
-        scorer.users, scorer.items = user_vocabulary(self.ids), item_vocabulary(self.ids)
-        scorer.user_embeddings, scorer.item_embeddings = self._users, self._items
-        damping = self.config["damping"]
-        scorer.bias = bias_model(self.ids, damping, self._offset, self._item_bias, self._user_bias)
-        return topn_pipeline(scorer, self.ids, NAME, bias=scorer.bias, history=history)
+        return factors_pipeline(
+            self.ids,
+            NAME,
+            self._users,
+            self._items,
+            offset=self._offset,
+            user_bias=self._user_bias,
+            item_bias=self._item_bias,
+            config=self._lenskit_config(),
+            history=history,
+        )
 
     def _lenskit_config(self) -> FunkSVDConfig:
         fields = {name: value for name, value in self.config.items() if name != ITERATIONS}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from lenskit.basic import BiasScorer, UserTrainingHistoryLookup
-from lenskit.basic.bias import BiasModel
+from lenskit.basic.bias import BiasModel, entity_damping
 from lenskit.basic.candidates import TrainingItemsCandidateSelector
 from lenskit.data import Dataset, DatasetBuilder, Vocabulary
 from lenskit.pipeline import Component, Pipeline
@@ -17,6 +17,8 @@ from recsearch.errors import UsageError
 from recsearch.models.vocabulary import EntityIds
 
 if TYPE_CHECKING:
+    from lenskit.funksvd import FunkSVDConfig
+
     from recsearch.data import Interactions
 
 
@@ -69,7 +71,7 @@ def factors_pipeline(
     offset: float = 0.0,
     user_bias: np.ndarray | None = None,
     item_bias: np.ndarray | None = None,
-    damping: dict[str, float] | None = None,
+    config: FunkSVDConfig | None = None,
     history: Interactions | None = None,
 ) -> Pipeline:
     """A pipeline of a model of ratings whose scores are dot products and biases.
@@ -85,13 +87,14 @@ def factors_pipeline(
         offset: added to every score, such as the mean rating.
         user_bias: (n_users,) float32; None for none.
         item_bias: (n_items,) float32; None for none.
-        damping: of the biases, for LensKit's configuration.
+        config: of LensKit's scorer; by default its size alone, and biases without damping.
         history: training interactions by user.
     """
     from lenskit.funksvd import FunkSVDConfig, FunkSVDScorer
 
-    damping = damping or {"user": 0.0, "item": 0.0}
-    scorer = FunkSVDScorer(FunkSVDConfig(embedding_size=users.shape[1], damping=damping))
+    if config is None:
+        config = FunkSVDConfig(embedding_size=users.shape[1], damping={"user": 0.0, "item": 0.0})
+    scorer = FunkSVDScorer(config)
     scorer.users, scorer.items = user_vocabulary(ids), item_vocabulary(ids)
     scorer.user_embeddings, scorer.item_embeddings = users, items
     none = (np.zeros(len(each), dtype=np.float32) for each in (ids.users, ids.items))
@@ -99,6 +102,7 @@ def factors_pipeline(
         zero if given is None else given
         for zero, given in zip(none, (user_bias, item_bias), strict=True)
     )
+    damping = {entity: entity_damping(config.damping, entity) for entity in ("user", "item")}
     scorer.bias = bias_model(ids, damping, float(offset), of_items, of_users)
     return topn_pipeline(scorer, ids, name, bias=scorer.bias, history=history)
 
