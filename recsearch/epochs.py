@@ -54,6 +54,9 @@ class TrialView:
     ``key`` is the trial's address in the store, that of fold 0; ``keys`` has those of all folds
     where there are several.
 
+    ``spans`` are the times between which workers had it, (start, end): the end is "" while it is
+    being trained, and where a kill left none.
+
     ``target`` is the number of epochs that it was continued for after the search had ended it, and
     ``ended_by_search`` the trial as it was then.
     """
@@ -72,6 +75,7 @@ class TrialView:
     target: int | None = None
     ended_by_search: TrialView | None = None
     keys: tuple[str, ...] = ()
+    spans: tuple[tuple[str, str], ...] = ()
 
     @property
     def fold_keys(self) -> tuple[str, ...]:

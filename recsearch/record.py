@@ -146,7 +146,11 @@ def _suggested(record: Record, event: Event) -> None:
 def _started(record: Record, event: Event) -> None:
     trial = record.trials[event["trial"]]
     record.trials[trial.number] = replace(
-        trial, state="training", started=trial.started or event["time"], reason=None
+        trial,
+        state="training",
+        started=trial.started or event["time"],
+        reason=None,
+        spans=(*trial.spans, (event["time"], "")),
     )
 
 
@@ -172,9 +176,16 @@ def _ended(state: str, reason: str) -> Callable[[Record, Event], None]:
             reason=event.get(reason),
             message=event.get("message"),
             ended=event["time"],
+            spans=_closed_at(trial.spans, event["time"]),
         )
 
     return apply
+
+
+def _closed_at(spans: tuple[tuple[str, str], ...], time: str) -> tuple[tuple[str, str], ...]:
+    if not spans or spans[-1][1]:
+        return spans
+    return (*spans[:-1], (spans[-1][0], time))
 
 
 def _continued(record: Record, event: Event) -> None:

@@ -8,6 +8,8 @@
       trials/0007/        out.log, err.log
       best-config.json    rewritten atomically at each improvement
       best-result.json
+      gains.json          the best against default and baseline, user by user; can be deleted
+      verification.json   what recsearch verify found
       pareto.json         of a search with several objectives, and best-config-METRIC.json
 """
 
@@ -89,6 +91,16 @@ class RunPaths:
     def front(self) -> Path:
         """The Pareto front of a search with several objectives."""
         return self.root / "pareto.json"
+
+    @property
+    def gains(self) -> Path:
+        """How the best compares with default configuration and baseline, user by user."""
+        return self.root / "gains.json"
+
+    @property
+    def verification(self) -> Path:
+        """What ``recsearch verify`` found, by configuration."""
+        return self.root / "verification.json"
 
     def best_config_by(self, metric: str) -> Path:
         """The configuration that is best by one of several objectives."""

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from recsearch import __version__
 from recsearch.best import CONFIG_FORMAT
 from recsearch.errors import StoreDamagedError, StoreError, UsageError
+from recsearch.findings import keep_verification
 from recsearch.folds import mean_metrics
 from recsearch.identity import derive_seed
+from recsearch.journal import now
 from recsearch.loading import check_metrics, fold_split
 from recsearch.measuring import measure
 from recsearch.models import Family, Model, resolve
@@ -103,6 +106,26 @@ def verify(
     mean = mean_metrics(found)
     differences.append(check_metrics(document["metrics"], mean, "retrained"))
     return Verified(mean, max(differences), _all_equal(equal), len(recorded))
+
+
+def record_verification(root: Path, document: dict[str, Any], found: Verified | str) -> None:
+    """Keep in a run folder what verifying one of its configurations came to, for its page.
+
+    Args:
+        root: the run folder.
+        document: content of the best-config.json.
+        found: the verification that passed, or why it failed.
+
+    Raises:
+        RecsearchError: the file cannot be written.
+    """
+    passed = isinstance(found, Verified)
+    entry: dict[str, Any] = {"passed": passed, "time": now(), "version": __version__}
+    if isinstance(found, Verified):
+        entry |= {"difference": found.difference, "bit_equal": found.bit_equal}
+    else:
+        entry["message"] = found
+    keep_verification(root, document["key"], document["epochs"], entry)
 
 
 def _family(document: dict[str, Any]) -> Family:

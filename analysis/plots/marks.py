@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.plots.svg import BEST, DONE, ERROR, MUTED, PAPER
+from analysis.formatting import metric
+from analysis.plots.svg import BEST, DONE, ERROR, MUTED, PAPER, tooltips
+from analysis.values import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +31,30 @@ MARKS: dict[str, dict[str, Any]] = {
 """Drawing order too: finished trials lie on top."""
 
 
-def draw_marks(axes: Axes, xs: Sequence[float], ys: Sequence[float], states: Sequence[str]) -> None:
-    """Draw one mark per trial."""
+def draw_marks(
+    axes: Axes,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    states: Sequence[str],
+    words: Sequence[str] = (),
+) -> None:
+    """Draw one mark per trial; ``words`` are shown while the pointer rests on one."""
     for state, mark in MARKS.items():
         at = [i for i, found in enumerate(states) if found == state]
         if at:
-            axes.plot([xs[i] for i in at], [ys[i] for i in at], linestyle="none", **mark)
+            (line,) = axes.plot([xs[i] for i in at], [ys[i] for i in at], linestyle="none", **mark)
+            if words:
+                tooltips(line, [words[i] for i in at])
+
+
+def point_words(point: Point, objective: str) -> str:
+    """What is said of a trial's mark.
+
+    >>> point_words(Point(trial=7, state="pruned", value=0.8251, epoch=3), "RMSE")
+    'trial 7: RMSE 0.82510 at epoch 3, pruned'
+    """
+    value = metric(point.value)
+    return f"trial {point.trial}: {objective} {value} at epoch {point.epoch}, {point.state}"
 
 
 def draw_clipped(axes: Axes, xs: Sequence[float], edge: float, direction: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import NamedTuple
 
+from analysis.figures import Table
 from analysis.formatting import metric, moment, plural
-from analysis.plots.marks import draw_best, draw_clipped, draw_marks
+from analysis.plots.marks import draw_best, draw_clipped, draw_marks, point_words
 from analysis.plots.ranges import NEAR, ValueRange, beyond_text, linear_ticks, value_range
-from analysis.plots.svg import DONE, Canvas, canvas
+from analysis.plots.svg import DONE, MUTED, SOFT, Canvas, canvas
+from analysis.plots.units import time_unit
+from analysis.random_search import RandomSearch, random_search_info
 from analysis.values import (
     Point,
     Reference,
@@ -21,8 +25,6 @@ from analysis.values import (
 )
 from recsearch.run import RunView
 
-_UNITS = ((2.0, "hours", 3600.0), (2.0, "minutes", 60.0), (0.0, "seconds", 1.0))
-
 
 class ProgressInfo(NamedTuple):
     """Best so far.
@@ -32,6 +34,7 @@ class ProgressInfo(NamedTuple):
         end: last position of the axis.
         points: the trials' own values by trial number; empty over time.
         limits: y axis.
+        random: what a random search would have found; None over time, and where it is not known.
     """
 
     metric: str
@@ -41,6 +44,7 @@ class ProgressInfo(NamedTuple):
     points: tuple[Point, ...]
     limits: ValueRange
     references: tuple[Reference, ...]
+    random: RandomSearch | None = None
 
 
 def progress_by_trial_info(run: RunView) -> ProgressInfo | None:
@@ -48,7 +52,8 @@ def progress_by_trial_info(run: RunView) -> ProgressInfo | None:
     found = points(run)
     seen = [(float(p.trial), p.value) for p in found]
     end = float(max((t.number for t in run.trials), default=1))
-    return _info(run, seen, end, found, NEAR)
+    info = _info(run, seen, end, found, NEAR)
+    return None if info is None else info._replace(random=random_search_info(run))
 
 
 def progress_by_time_info(run: RunView) -> ProgressInfo | None:
@@ -74,7 +79,7 @@ def by_trial_caption(info: ProgressInfo) -> str:
         text += " Hollow: pruned."
     if info.limits.clipped:
         text += f" {plural(info.limits.clipped, 'trial')} beyond the axis (arrowheads)."
-    return text + beyond_text(info.references, info.limits)
+    return text + _random_words(info.random) + beyond_text(info.references, info.limits)
 
 
 def by_time_caption(info: ProgressInfo) -> str:
@@ -85,6 +90,26 @@ def by_time_caption(info: ProgressInfo) -> str:
     )
 
 
+def by_trial_table(info: ProgressInfo) -> Table:
+    """One row per trial: its own value, the best so far, and a random search of as many trials."""
+    values = {point.trial: point for point in info.points}
+    steps, random = dict(info.steps), info.random
+    curves = zip(random.mean, random.low, random.high, strict=True) if random else ()
+    best, rows = None, []
+    for trial, expected in zip_longest(range(1, round(info.end) + 1), curves, fillvalue=None):
+        best, point = steps.get(float(trial or 0), best), values.get(trial or 0)
+        own = (point.state, point.value) if point else (None, None)
+        rows.append((trial, *own, best, *(expected or (None,) * 3)))
+    columns = ("trial", "state", info.metric, "best_so_far", "random_mean", "random_q10",
+               "random_q90")  # fmt: skip
+    return Table(columns, tuple(rows))
+
+
+def by_time_table(info: ProgressInfo) -> Table:
+    """One row per improvement."""
+    return Table(("seconds_at_work", "best_so_far"), info.steps)
+
+
 def draw_progress_by_trial(info: ProgressInfo) -> str:
     """Steps over trial numbers with the trials behind them."""
     with canvas(420, 260) as figure:
@@ -92,9 +117,11 @@ def draw_progress_by_trial(info: ProgressInfo) -> str:
         _frame(figure, info, low, high)
         figure.x_ticks([t for t in linear_ticks(1, high, 8, whole=True) if t.value >= 1])
         figure.axes.set_xlabel("trial")
+        _random(figure, info.random)
         inside = [p for p in info.points if info.limits.holds(p.value)]
+        words = [point_words(point, info.metric) for point in inside]
         draw_marks(figure.axes, [p.trial for p in inside], [p.value for p in inside],
-                   [p.state for p in inside])  # fmt: skip
+                   [p.state for p in inside], words)  # fmt: skip
         beyond = [float(p.trial) for p in info.points if not info.limits.holds(p.value)]
         if beyond:
             edge = info.limits.high if info.direction == "min" else info.limits.low
@@ -106,7 +133,7 @@ def draw_progress_by_trial(info: ProgressInfo) -> str:
 def draw_progress_by_time(info: ProgressInfo) -> str:
     """Steps over time at work."""
     with canvas(420, 260) as figure:
-        unit, seconds = next((u, s) for least, u, s in _UNITS if info.end >= least * s)
+        unit, seconds = time_unit(info.end)
         high = max(info.end / seconds, 1e-9)
         _frame(figure, info, 0.0, high * 1.03)
         figure.x_ticks(linear_ticks(0, high, 7))
@@ -139,6 +166,24 @@ def _info(
 
 def _improvements(info: ProgressInfo) -> str:
     return plural(len(info.steps) - 1, "improvement")
+
+
+def _random_words(found: RandomSearch | None) -> str:
+    if found is None:
+        return ""
+    source = (
+        f"as its {found.trials} random trials imply" if found.measured
+        else "estimated by a random forest fitted to the trials"
+    )  # fmt: skip
+    return f" Dashed, with a band from 10 to 90 %: the best of as many random trials, {source}."
+
+
+def _random(figure: Canvas, found: RandomSearch | None) -> None:
+    if found is None:
+        return
+    trials = range(1, len(found.mean) + 1)
+    figure.axes.fill_between(trials, found.low, found.high, color=SOFT, alpha=0.35, linewidth=0)
+    figure.axes.plot(trials, found.mean, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
 
 
 def _frame(figure: Canvas, info: ProgressInfo, low: float, high: float) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import re
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
 DONE, BEST, BASELINE, CHANCE, ERROR, SOFT = (
@@ -61,6 +64,7 @@ _STYLE: Any = {
     "hatch.linewidth": 0.8,
     "lines.solid_capstyle": "round",
 }
+_TITLES = "titles:"
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -125,6 +129,15 @@ def canvas(
         yield Canvas(figure, figure.add_axes(box))
 
 
+def tooltips(line: Line2D, words: Sequence[str]) -> None:
+    """Have each mark of ``line`` say its ``words`` while the pointer rests on it.
+
+    A browser shows the ``<title>`` of a mark without any script. Marks must lie inside the axes.
+    """
+    # The id of a group is the one thing of ours that matplotlib writes beside its marks.
+    line.set_gid(_TITLES + quote(json.dumps(list(words))))
+
+
 def shorten(text: str, most: int) -> str:
     """Cut a label to ``most`` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -134,6 +147,7 @@ def _inline(document: str, name: str, title: str) -> str:
     body = document[document.index("<svg") :]
     body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", body, flags=re.DOTALL)
+    body = _with_titles(body)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     body = re.sub(r"<[^<>]+>", lambda tag: _tag(tag.group(), name, used), body)
     body = re.sub(r">\s+<", "><", body)
@@ -144,6 +158,24 @@ def _inline(document: str, name: str, title: str) -> str:
     label = html.escape(title)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {box.group()} role="img" aria-label="{label}">'
     return f"{head}<title>{label}</title>{body[opening.end() :].strip()}"
+
+
+def _with_titles(body: str) -> str:
+    first, *groups = body.split(f'<g id="{_TITLES}')
+    return first + "".join(map(_titled, groups))
+
+
+def _titled(group: str) -> str:
+    """A group of marks, what came before its words cut off, each mark with its words inside."""
+    encoded, rest = group.split('"', 1)
+    marks, tail = rest.split("</g>", 1)
+    first, *uses = marks.split("<use")
+    words = json.loads(unquote(encoded))
+    named = [
+        f"<use{use.replace('/>', f'><title>{html.escape(text)}</title></use>', 1)}"
+        for use, text in zip(uses, words, strict=True)
+    ]
+    return f"<g{first}{''.join(named)}</g>{tail}"
 
 
 def _tag(tag: str, name: str, used: set[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from recsearch.cli.options import json_option, store_option
+from recsearch.errors import VerificationError
 
 
 @click.command()
@@ -18,10 +19,11 @@ from recsearch.cli.options import json_option, store_option
 def verify(config: Path, store_url: str, as_json: bool) -> None:
     """Retrain CONFIG (a best-config.json, or a run folder) from scratch and compare its metrics.
 
-    Exit code 3 if any metric differs by more than 1e-6.
+    Exit code 3 if any metric differs by more than 1e-6. The page of a run says what came out.
     """
     from recsearch.folds import folds_of
-    from recsearch.verification import read_config
+    from recsearch.run import RunPaths
+    from recsearch.verification import read_config, record_verification
     from recsearch.verification import verify as retrain
 
     path = config / "best-config.json" if config.is_dir() else config
@@ -31,7 +33,15 @@ def verify(config: Path, store_url: str, as_json: bool) -> None:
     def progress(epoch: int) -> None:
         click.echo(f"epoch {epoch} of {epochs}", err=True)
 
-    verified = retrain(document, store_url, progress)
+    root = path.parent if RunPaths(path.parent).identity.exists() else None
+    try:
+        verified = retrain(document, store_url, progress)
+    except VerificationError as err:
+        if root is not None:
+            record_verification(root, document, err.message)
+        raise
+    if root is not None:
+        record_verification(root, document, verified)
     if as_json:
         click.echo(json.dumps(asdict(verified), indent=2))
         return

@@ -59,6 +59,8 @@ class Usage(Share):
         groups: By ``run``, ``algorithm`` and ``policy``: the shares by name.
         codecs: By codec, of the blobs that checkpoints need: ``blobs``, ``raw_bytes``, and
             ``stored_bytes``.
+        run_codecs: The same by run, of the blobs that its checkpoints need.
+        restorable: The epochs of each trial that are there, by key.
     """
 
     packs: int
@@ -66,6 +68,8 @@ class Usage(Share):
     keys: Mapping[str, Share]
     groups: Mapping[str, Mapping[str, Share]]
     codecs: Mapping[str, Mapping[str, int]]
+    run_codecs: Mapping[str, Mapping[str, Mapping[str, int]]]
+    restorable: Mapping[str, tuple[int, ...]]
 
 
 def measure(source: Source, catalog: Catalog) -> Usage:
@@ -101,7 +105,21 @@ def measure(source: Source, catalog: Catalog) -> Usage:
         keys=tally.shares([key for key, _ in tally.trials]),
         groups={n: tally.shares([label.get(n, "none") for label in found]) for n in GROUPS},
         codecs=_by_codec(live),
+        run_codecs={
+            run: _by_codec(inventory.rows[blobs])
+            for run, blobs in tally.blobs([label.get("run", "none") for label in found]).items()
+        },
+        restorable=_epochs_by_key(catalog.rows),
     )
+
+
+def _epochs_by_key(refs: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {}
+    for ref in refs:
+        name = Layout.parse_manifest(ref)
+        if name is not None:
+            found.setdefault(name.key, set()).add(name.epoch)
+    return {key: tuple(sorted(epochs)) for key, epochs in sorted(found.items())}
 
 
 def _by_codec(rows: np.ndarray) -> dict[str, dict[str, int]]:
@@ -170,6 +188,12 @@ class _Tally:
             )
         }
         return dict(sorted(found.items()))
+
+    def blobs(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """What the trials of each name need, each blob once, by number in the inventory."""
+        numbers: dict[str, int] = {}
+        group, blob = _unique_pairs(_numbered(names, numbers)[self._needs], self.blob)
+        return {name: blob[group == number] for name, number in sorted(numbers.items())}
 
 
 def _numbered(items: Iterable[T], numbers: dict[T, int]) -> np.ndarray:

@@ -17,6 +17,7 @@ from recsearch.errors import RecsearchError, UsageError
 from recsearch.estimate import estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
+from recsearch.gains import note_gains
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.plan import trial_key, trial_keys
@@ -101,6 +102,10 @@ def run_search(
             return early or stack.enter_context(clusters(workers, size, resolved.family))
 
         interrupted = session.run(cluster, planner, terms, expected)
+        if not interrupted:
+            problem = note_gains(paths.root, request.store_url, resolved.splits[0])
+            if problem:
+                display.note(problem)
         return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
 
 
