@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from analysis.figures import Table
 from analysis.folds import fold_cells, fold_columns
 from analysis.formatting import exact
 from analysis.results import parameter_names
@@ -100,6 +101,11 @@ def _costs(rows: Iterable[EpochRow]) -> list[Any]:
         sum(row.stored_bytes for row in rows),
         sum(row.logical_bytes for row in rows),
     ]
+
+
+def table_csv(table: Table) -> str:
+    """The numbers of a figure."""
+    return _table(list(table.columns), map(list, table.rows))
 
 
 def _table(head: list[str], rows: Iterable[list[Any]]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from analysis.formatting import number, signed
 from analysis.values import BASELINE_LABELS
-from recsearch.findings import read_gains
+from recsearch.findings import best_place, read_gains
 from recsearch.run import RunView
 
 
@@ -58,9 +58,7 @@ def gains_info(run: RunView) -> GainsInfo | None:
     document, best = read_gains(run.path), run.best()
     if document is None or best is None:
         return None
-    trial, row = best
-    mine = {"trial": trial.number, "epoch": row.epoch, "key": trial.key}
-    if document.get("best") != mine:
+    if document.get("best") != best_place(*best):
         return None
     rows = tuple(_row(found) for found in document["gains"])
     return GainsInfo(

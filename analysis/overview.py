@@ -22,6 +22,7 @@ from analysis.values import (
     all_rows,
     best_point,
     chance_level,
+    cpu_seconds,
     default_point,
     dig,
     main_baseline,
@@ -153,7 +154,7 @@ def _split(identity: dict[str, Any]) -> str:
     return "; ".join([text, ", ".join(words)]) if words else text
 
 
-def facts(info: Overview) -> list[tuple[str, str, str]]:
+def facts(run: RunView, info: Overview) -> list[tuple[str, str, str]]:
     """The head's key figures: label, value, remark."""
     rows = []
     if info.best is not None:
@@ -176,4 +177,5 @@ def facts(info: Overview) -> list[tuple[str, str, str]]:
     rows.append(("epochs trained", trained, cached if info.cached_epochs else ""))
     pauses = plural(info.commands, "command")
     rows.append(("time at work", duration(info.seconds) if info.commands else ABSENT, pauses))
+    rows.append(("CPU time of trials", duration(cpu_seconds(run)), "one thread each"))
     return rows

@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
+from analysis.citation import citation
 from analysis.values import dig
 from recsearch.identity import canonical_json, short
 from recsearch.run import RunView
@@ -20,7 +21,7 @@ class Identifier(NamedTuple):
 
 
 class ReproduceInfo(NamedTuple):
-    """Commands with what each does, ids, versions, and where the ratings came from."""
+    """Commands with what each does, ids, versions, where the ratings came from, what to cite."""
 
     commands: tuple[tuple[str, str], ...]
     ids: tuple[Identifier, ...]
@@ -30,6 +31,7 @@ class ReproduceInfo(NamedTuple):
     archive: str
     archive_sha256: str | None
     official: str
+    citation: str
 
 
 def reproduce_info(run: RunView, store_url: str | None = None) -> ReproduceInfo:
@@ -48,6 +50,7 @@ def reproduce_info(run: RunView, store_url: str | None = None) -> ReproduceInfo:
         archive=str(dataset.get("origin") or "unknown"),
         archive_sha256=dataset.get("sha256"),
         official=_official(dataset),
+        citation=citation(run),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of a page: best metrics, trials, failures, checkpoints."""
+"""The tables of a page: best metrics, trials, checkpoints."""
 
 from __future__ import annotations
 
@@ -61,15 +61,6 @@ class FrontRow(NamedTuple):
     values: tuple[str, ...]
     best_by: tuple[str, ...]
     params: tuple[str, ...]
-
-
-class Failure(NamedTuple):
-    """A trial that ended in an error; ``epoch`` is the one it failed in."""
-
-    trial: int
-    epoch: int
-    kind: str
-    message: str
 
 
 class Checkpoints(NamedTuple):
@@ -166,20 +157,6 @@ def parameter_names(run: RunView) -> tuple[str, ...]:
     for trial in run.trials:
         names.update(dict.fromkeys(trial.params))
     return tuple(names)
-
-
-def failures_info(run: RunView) -> tuple[Failure, ...]:
-    """Every trial that ended in an error."""
-    return tuple(
-        Failure(
-            trial=trial.number,
-            epoch=len({row.epoch for row in trial.epochs}) + 1,
-            kind=trial.reason or "error",
-            message=trial.message or "",
-        )
-        for trial in run.trials
-        if trial.state == "error"
-    )
 
 
 def checkpoints_info(run: RunView) -> Checkpoints:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from analysis.formatting import ABSENT, plural
 from analysis.values import dig
-from recsearch.errors import RecsearchError
+from recsearch.errors import RecsearchError, StoreDamagedError
 from recsearch.run import RunView
 from recsearch.store import Share, Store, Usage
 
@@ -61,8 +61,10 @@ def survey_store(url: str) -> Usage | str:
     try:
         with Store.open(url, create=False) as store:
             return store.du()
-    except (RecsearchError, OSError) as err:
-        return str(err).partition("\n")[0]
+    except StoreDamagedError:
+        return "its store is damaged (see recsearch store verify)."
+    except (RecsearchError, OSError):
+        return "its store is not at hand."
 
 
 def storage_info(run: RunView, usage: Usage | str) -> StorageInfo:

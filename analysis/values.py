@@ -128,6 +128,18 @@ def active_seconds(found: tuple[Session, ...], until: datetime | None = None) ->
     return total
 
 
+def moment_of_best(run: RunView) -> datetime | None:
+    """When the best epoch was finished."""
+    best = run.best()
+    return None if best is None else moment(best[1].time)
+
+
+def cpu_seconds(run: RunView) -> float:
+    """Seconds that trials took in workers, which have one thread each; cached epochs left out."""
+    rows = [row for row in all_rows(run) if not row.cached]
+    return sum(row.train_s + row.eval_s + row.save_s for row in rows)
+
+
 def all_rows(run: RunView) -> list[EpochRow]:
     """Every epoch of every trial, by trial and epoch."""
     rows = [row for trial in run.trials for row in trial.epochs]

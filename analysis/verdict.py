@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import NamedTuple
 
-from analysis.formatting import metric, number, percent, plural
+from analysis.formatting import metric, number, percent, plural, signed
+from analysis.gains import gains_info
 from analysis.parameters import Parameter, parameters_info
 from analysis.values import Point, Reference, best_point, dig, gain, points
+from recsearch.final.outcome import read_final
 from recsearch.run import RunView
 
 FEW_TRIALS = 20
@@ -61,6 +64,7 @@ def doubts(run: RunView) -> tuple[str, ...]:
     best = best_point(run)
     found = [*_unfinished(run)]
     if best is not None:
+        found += _noise(run)
         found += [_edge(row) for row in parameters_info(run) if row.edge]
         found += [*_few(run), *_last_epoch(run, best), *_late(run, best)]
     errors = run.counts["error"]
@@ -93,6 +97,28 @@ def _edge(row: Parameter) -> str:
         f"The best {row.name}, {row.selected_text}, lies at the {row.edge} edge of its range "
         f"({row.range_text}): a better value may lie beyond it."
     )
+
+
+def _noise(run: RunView) -> list[str]:
+    """Gains that the choice of users may explain, and whether they were looked at at all."""
+    info, test = gains_info(run), read_final(run.path)
+    found = [] if info is None else [
+        text for row, text in zip(info.rows, info.sentences, strict=True) if not row.real
+    ]  # fmt: skip
+    gain_over = None if test is None else test.gain("default")
+    if test is not None and gain_over is not None:
+        std = test.spread("best", test.document["objective"]).std_seeds
+        if std is not None and gain_over < 2 * std:
+            found.append(
+                f"On the test parts the gain over the default is {signed(gain_over)}, no more than "
+                f"other seeds may do (standard deviation {number(std, 2)})."
+            )
+    if info is None and run.counts["training"] == 0:
+        found.append(
+            "Whether the gain is more than the choice of users explains was not measured: "
+            f"recsearch compare {shlex.quote(f'runs/{run.path.name}')}"
+        )
+    return found
 
 
 def _few(run: RunView) -> list[str]:

@@ -10,10 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.files import write_atomic
 from recsearch.run import RunPaths
 
 GAINS_FORMAT = 1
+
+
+def best_place(trial: TrialView, row: EpochRow) -> dict[str, Any]:
+    """How a document names the best that it is about; after another best it is out of date."""
+    return {"trial": trial.number, "epoch": row.epoch, "key": trial.key}
 
 
 def keep_gains(root: Path, document: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import RecsearchError, StoreError, UsageError
 from recsearch.evaluation import Metric, parse, per_user
 from recsearch.final.baselines import tuned_damping
-from recsearch.findings import keep_gains
+from recsearch.findings import best_place, keep_gains, read_gains
 from recsearch.loading import Loaded, fold_split, open_checkpoint
 from recsearch.measuring import measure_users
 from recsearch.run import RunView
@@ -62,7 +62,7 @@ def measure_gains(
     sign = 1.0 if metric.direction == "max" else -1.0
     return {
         "metric": metric.name,
-        "best": {"trial": best.trial.number, "epoch": best.row.epoch, "key": best.trial.key},
+        "best": best_place(best.trial, best.row),
         "gains": [
             {
                 "over": other.name,
@@ -100,8 +100,10 @@ def note_gains(root: Path, store: str, split: Split) -> str | None:
     It is left to the user where evaluating takes long.
     """
     view = RunView.open(root)
-    found = [view.best(), _of_default(view)]
-    if sum(each[1].eval_s for each in found if each is not None) > MOST_SECONDS:
+    best, default = view.best(), _of_default(view)
+    if best is None or sum(each[1].eval_s for each in (best, default) if each) > MOST_SECONDS:
+        return None
+    if (read_gains(root) or {}).get("best") == best_place(*best):
         return None
     try:
         write_gains(root, store, split)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from analysis.catalogue import Group
+from analysis.figures import Table
 from analysis.formatting import metric, plural
 from analysis.plots.ranges import linear_ticks
 from analysis.plots.svg import BASELINE, DONE, GRID, INK, MUTED, PAPER, canvas, shorten
@@ -51,6 +52,11 @@ def caption(info: ComparisonInfo) -> str:
         f"{info.metric} of {plural(len(info.bars), 'run')} on one split. Filled: best; hollow: "
         "default configuration; upright stroke: baseline (tuned bias or popularity)."
     )
+
+
+def table(info: ComparisonInfo) -> Table:
+    """One row per run."""
+    return Table(("run", "best", "default", "baseline"), tuple(map(tuple, info.bars)))
 
 
 def draw_comparison(info: ComparisonInfo, name: str) -> str:

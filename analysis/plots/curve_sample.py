@@ -88,11 +88,6 @@ def table(info: CurveSampleInfo) -> Table:
 
 def draw_curve_sample(info: CurveSampleInfo) -> str:
     """Thin lines, the best on top."""
-    styles = {
-        "done": (DONE, (0, ())),
-        "pruned": (MUTED, (0, (4, 2))),
-        "error": (ERROR, (0, (1, 1))),
-    }
     with canvas(370, 250, right=16) as figure:
         axes = figure.axes
         last = max(epoch for c in info.curves for epoch in c.epochs)

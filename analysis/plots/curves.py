@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from analysis.figures import Table
 from analysis.formatting import metric, plural
 from analysis.plots.marks import draw_best
 from analysis.plots.ranges import ValueRange, beyond_text, linear_ticks, value_range
@@ -66,6 +67,16 @@ def longest_caption(info: CurvesInfo) -> str:
         f"{info.best[0]}, thick), labelled by trial. Filled end: done; hollow end: pruned or not "
         "finished." + _beyond(info)
     )
+
+
+def table(info: CurvesInfo) -> Table:
+    """One row per epoch drawn."""
+    rows = tuple(
+        (c.trial, c.state, epoch, value)
+        for c in info.curves
+        for epoch, value in zip(c.epochs, c.values, strict=True)
+    )
+    return Table(("trial", "state", "epoch", info.metric), rows)
 
 
 def draw_best_curve(info: CurvesInfo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.plots.ranges import ValueRange, linear_ticks, value_range
 from analysis.plots.svg import BEST, MUTED, PAPER, Canvas, canvas
@@ -80,6 +81,12 @@ def caption(info: FrontInfo) -> str:
     if info.beyond:
         text += f" {plural(info.beyond, 'epoch')} beyond the axes."
     return text
+
+
+def table(info: FrontInfo) -> Table:
+    """One row per epoch."""
+    rows = [(*point, True) for point in info.front] + [(*point, False) for point in info.others]
+    return Table((*info.metrics, "on_front"), tuple(rows))
 
 
 def draw_front(info: FrontInfo) -> str:

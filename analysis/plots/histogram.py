@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.plots.ranges import linear_ticks
 from analysis.plots.svg import DONE, ERROR, MUTED, PAPER, SOFT, canvas
@@ -80,6 +81,15 @@ def caption(info: HistogramInfo) -> str:
     if info.max_epochs:
         text += f" The search file allows {info.max_epochs}."
     return " ".join([text, *marks])
+
+
+def table(info: HistogramInfo) -> Table:
+    """One row per bin."""
+    rows = tuple(
+        (start, start + info.width - 1, *(bins[at] for bins in info.counts.values()))
+        for at, start in enumerate(info.starts)
+    )
+    return Table(("epochs_from", "epochs_to", *info.counts), rows)
 
 
 def draw_histogram(info: HistogramInfo) -> str:

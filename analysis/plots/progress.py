@@ -12,7 +12,7 @@ from analysis.plots.marks import draw_best, draw_clipped, draw_marks, point_word
 from analysis.plots.ranges import NEAR, ValueRange, beyond_text, linear_ticks, value_range
 from analysis.plots.svg import DONE, MUTED, SOFT, Canvas, canvas
 from analysis.plots.units import time_unit
-from analysis.random_search import RandomSearch, random_search_info
+from analysis.random_search import RandomSearch
 from analysis.values import (
     Point,
     Reference,
@@ -47,13 +47,16 @@ class ProgressInfo(NamedTuple):
     random: RandomSearch | None = None
 
 
-def progress_by_trial_info(run: RunView) -> ProgressInfo | None:
-    """Best so far after each trial, in the order of suggestion; None below two."""
+def progress_by_trial_info(run: RunView, random: RandomSearch | None = None) -> ProgressInfo | None:
+    """Best so far after each trial, in the order of suggestion; None below two.
+
+    ``random`` is what a random search would have found.
+    """
     found = points(run)
     seen = [(float(p.trial), p.value) for p in found]
     end = float(max((t.number for t in run.trials), default=1))
     info = _info(run, seen, end, found, NEAR)
-    return None if info is None else info._replace(random=random_search_info(run))
+    return None if info is None else info._replace(random=random)
 
 
 def progress_by_time_info(run: RunView) -> ProgressInfo | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -30,16 +31,24 @@ from recsearch.errors import RecsearchError, UsageError
     envvar="RECSEARCH_STORE",
     help="Checkpoint store to name in the page's commands.  [default: none named]",
 )
+@click.option("--watch", is_flag=True, help="Render anew whenever a run has changed, until Ctrl-C.")
 @json_option
-def report(runs: tuple[Path, ...], out: Path, store_url: str | None, as_json: bool) -> None:
+def report(
+    runs: tuple[Path, ...], out: Path, store_url: str | None, watch: bool, as_json: bool
+) -> None:
     """Render the page of each RUN (default: all below runs/) and refresh the index.
 
-    Pages are single files without scripts or requests; trials.csv, epochs.csv and
-    best-config.json lie beside them. A run in progress gives the page of what it has so far.
+    Pages need no server and no network; trials.csv, epochs.csv, best-config.json and the numbers of
+    every figure lie beside them. A run in progress gives the page of what it has so far.
     """
     asked = [run_path(run) for run in runs]
+    if watch and as_json:
+        raise UsageError("--json prints what was rendered: it goes without --watch.")
     pages, index, failures = render(asked, out, store_url)
     _tell(pages, index, as_json)
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _watch(asked, out, store_url)
     if failures:
         raise RecsearchError("Some runs have no page:\n" + "\n".join(failures))
 
@@ -55,23 +64,40 @@ def render(
     Raises:
         RecsearchError: the one run that was asked for cannot be read.
     """
-    from analysis import render_index, render_run
+    from analysis import render_index
+    from analysis.batch import render_runs
 
-    known = sorted(path.parent for path in Path("runs").glob("*/run.json"))
+    known = _known()
     asked = asked or known
     _refuse_clashes([*asked, *known])
-    pages, readable, failures = [], [], []
-    for run in asked:
-        try:
-            pages.append(render_run(run, out, store_url))
-            readable.append(run)
-        except RecsearchError as err:
-            if len(asked) == 1:
-                raise
-            failures.append(f"{run}: {err}")
+    rendered = render_runs(asked, out, store_url)
+    if len(rendered) == 1 and rendered[0].error is not None:
+        raise rendered[0].error
+    pages = [each.page for each in rendered if each.page is not None]
+    readable = [each.run for each in rendered if each.page is not None]
+    failures = [f"{each.run}: {each.error}" for each in rendered if each.error is not None]
     others = [run for run in known if run.resolve() not in {r.resolve() for r in asked}]
     readable += [run for run in others if opens(run)]
     return pages, render_index(readable, out), failures
+
+
+def _known() -> list[Path]:
+    return sorted(path.parent for path in Path("runs").glob("*/run.json"))
+
+
+def _watch(asked: list[Path], out: Path, store_url: str | None) -> None:
+    from recsearch.cli.watch import changed_runs
+
+    click.echo("Watching; Ctrl-C ends it.", err=True)
+    for changed in changed_runs(lambda: asked or _known()):
+        try:
+            pages, _, failures = render(changed, out, store_url)
+        except RecsearchError as err:
+            pages, failures = [], [str(err)]
+        for page in pages:
+            click.echo(str(page))
+        for failure in failures:
+            click.echo(failure, err=True)
 
 
 def _refuse_clashes(runs: list[Path]) -> None:

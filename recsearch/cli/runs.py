@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +242,7 @@ def _print_status(view: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def _print_failures(view: Any, trials: list[Any]) -> None:
+    from recsearch.rerun import rerun_commands
     from recsearch.run import RunPaths
 
     if not trials:
@@ -254,19 +253,8 @@ def _print_failures(view: Any, trials: list[Any]) -> None:
         )
         click.echo(f"  configuration  {json.dumps(trial.config)}")
         click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
-    for command in _again(view, trials):
-        click.echo(f"run them again: {command} --retry-errors")
-
-
-def _again(view: Any, trials: list[Any]) -> Iterator[str]:
-    """The commands that ran these trials: the search, and what has continued some since."""
-    for target in sorted({trial.target or 0 for trial in trials}):
-        if not target:
-            yield str(view.identity["command"])
-            continue
-        named = " ".join(f"--trial {t.number}" for t in trials if t.target == target)
-        folder = shlex.quote(str(view.path))
-        yield f"{program()} continue {folder} {named} --epochs {target}"
+    for command in rerun_commands(view, trials, program()):
+        click.echo(f"run them again: {command}")
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:

@@ -20,7 +20,7 @@ from analysis.plots.histogram import histogram_info
 from analysis.plots.progress import progress_by_time_info, progress_by_trial_info
 from analysis.plots.slices import caption, slices_info
 from analysis.reproduce import reproduce_info
-from analysis.results import best_info, checkpoints_info, failures_info, trials_info
+from analysis.results import best_info, checkpoints_info, trials_info
 from analysis.values import active_seconds, points, references, sessions
 from recsearch.run import RunView
 
@@ -104,10 +104,11 @@ def test_doubts_name_edge_few_trials_last_epoch_unfinished_and_errors(tmp_path):
     assert "1 trial ended in an error" in doubts
 
 
-def test_a_sound_search_raises_no_doubt(tmp_path):
+def test_a_sound_search_raises_no_doubt_but_what_was_not_measured(tmp_path):
     curves = [([0.9 - 0.01 * (n == 5), 0.95], "done") for n in range(1, 31)]
     view = small(tmp_path, curves, max_epochs=10)
-    assert overview_info(view).doubts == ()
+    assert len(overview_info(view).doubts) == 1
+    assert "was not measured: recsearch compare" in overview_info(view).doubts[0]
     late = small(tmp_path / "late", [([0.9 - 0.001 * n, 0.95], "done") for n in range(1, 10)]
                  + [([0.9, 0.95], "done")] * 20 + [([0.8, 0.95], "done")])  # fmt: skip
     assert any("came late, at trial 30 of 30" in doubt for doubt in overview_info(late).doubts)
@@ -258,11 +259,6 @@ def test_trials_are_ranked_best_first_in_either_direction(tmp_path):
     assert trials_info(low)[0].best
 
 
-def test_failures_name_the_epoch_that_failed(tmp_path):
-    view = RunView.open(als_run(tmp_path))
-    assert failures_info(view) == ((5, 3, "non_finite", "RMSE is nan at epoch 3"),)
-
-
 def test_checkpoints_leave_cached_epochs_out(tmp_path):
     view = RunView.open(als_run(tmp_path))
     info = checkpoints_info(view)
@@ -308,10 +304,12 @@ def test_parameters_show_choices_conditions_and_absence(tmp_path):
 
 
 def test_facts_of_an_empty_run(tmp_path):
-    info = overview_info(RunView.open(Fabricated().write(tmp_path)))
+    view = RunView.open(Fabricated().write(tmp_path))
+    info = overview_info(view)
     assert info.best is None
     assert info.verdict.startswith("No trial has an epoch with a finite RMSE yet")
-    assert [label for label, _, _ in facts(info)] == ["trials", "epochs trained", "time at work"]
+    labels = [label for label, _, _ in facts(view, info)]
+    assert labels == ["trials", "epochs trained", "time at work", "CPU time of trials"]
 
 
 def test_index_groups_comparable_runs_best_first(tmp_path):

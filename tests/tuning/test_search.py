@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from search_bench import Bench
 
+from recsearch.findings import best_place, read_gains
 from recsearch.run import RunView
 
 pytestmark = pytest.mark.ray
@@ -47,6 +48,9 @@ def test_b27_b28_the_planted_optimum_is_reported_stored_and_verified(
     assert config["epochs"] == 4
     assert config["metrics"]["RMSE"] == pytest.approx(lowest, abs=1e-6)
     assert view.counts["done"] == 5
+    gains = read_gains(bench.root)
+    assert gains is not None, "compared by user at the end of the search"
+    assert gains["best"] == best_place(*best)
     verified = ok(bench.run("verify", "runs/planted-csv-ratings/best-config.json"))
     assert "bit-equal to the stored checkpoint" in verified.stdout
     tampered = bench.folder / "tampered.json"
