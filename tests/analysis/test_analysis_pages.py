@@ -247,6 +247,24 @@ def test_hostile_text_is_shown_as_text(tmp_path):
     assert HOSTILE in index.text
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.1."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_text_has_the_contrast_that_wcag_asks_for(theme):
+    style = (Path(analysis.__file__).parent / "templates" / "style.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    colours = dict(re.findall(r"(--\w+): (#[0-9a-f]{6})", blocks[theme]))
+    for ground in ("--paper", "--panel"):
+        for ink in ("--ink", "--muted", "--done", "--best", "--baseline", "--chance", "--error"):
+            pair = sorted([luminance(colours[ink]), luminance(colours[ground])])
+            assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, f"{ink} on {ground}"
+
+
 def test_hostile_folder_names_stay_inside_the_reports(tmp_path):
     run = als_run(tmp_path / "runs", trials=6, name='a" onclick="x" b%2e')
     folder = render_run(run, tmp_path / "reports").parent
