@@ -12,7 +12,8 @@ from recsearch.errors import UsageError
 from recsearch.evaluation import parse
 from recsearch.run import RunView
 
-TOP = 20
+TOP = 1000
+"""Trials that a page lists; the files beside it have all of them."""
 
 
 class MetricRow(NamedTuple):

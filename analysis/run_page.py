@@ -68,7 +68,7 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         "storage": storage,
         "restorable": restorable_words(storage),
         "parameter_names": parameter_names(run),
-        "trials": trials_info(run, len(run.trials)),
+        "trials": trials_info(run),
         "n_trials": len(run.trials),
         "reproduce": reproduce_info(run, store_url),
         **_parameters(run),

@@ -65,6 +65,9 @@ _STYLE: Any = {
     "lines.solid_capstyle": "round",
 }
 _TITLES = "titles:"
+MOST_WORDS = 400
+"""Marks of one kind that say anything: words for more would be most of the page."""
+_MARK = re.compile(r'<use ((?:[a-z:]+="[^"]*" ?)*?)style="([^"]*)"/?>(<title>[^<]*</title></use>)?')
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -134,8 +137,9 @@ def tooltips(line: Line2D, words: Sequence[str]) -> None:
 
     A browser shows the ``<title>`` of a mark without any script. Marks must lie inside the axes.
     """
-    # The id of a group is the one thing of ours that matplotlib writes beside its marks.
-    line.set_gid(_TITLES + quote(json.dumps(list(words))))
+    if len(words) <= MOST_WORDS:
+        # The id of a group is the one thing of ours that matplotlib writes beside its marks.
+        line.set_gid(_TITLES + quote(json.dumps(list(words))))
 
 
 def shorten(text: str, most: int) -> str:
@@ -151,6 +155,7 @@ def _inline(document: str, name: str, title: str) -> str:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     body = re.sub(r"<[^<>]+>", lambda tag: _tag(tag.group(), name, used), body)
     body = re.sub(r">\s+<", "><", body)
+    body = _marks_of_one_style(body)
     opening = re.match(r"<svg[^>]*>", body)
     box = re.search(r'viewBox="[^"]*"', body)
     if opening is None or box is None:
@@ -176,6 +181,19 @@ def _titled(group: str) -> str:
         for use, text in zip(uses, words, strict=True)
     ]
     return f"<g{first}{''.join(named)}</g>{tail}"
+
+
+def _marks_of_one_style(body: str) -> str:
+    """Write the style of many equal marks once, on a group around them."""
+    return re.sub(rf"(?:{_MARK.pattern}){{4,}}", lambda run: _hoisted(run[0]), body)
+
+
+def _hoisted(marks: str) -> str:
+    found = list(_MARK.finditer(marks))
+    if len({mark[2] for mark in found}) > 1:
+        return marks
+    bare = "".join(f"<use {mark[1].strip()}{f'>{mark[3]}' if mark[3] else '/>'}" for mark in found)
+    return f'<g style="{found[0][2]}">{bare}</g>'
 
 
 def _tag(tag: str, name: str, used: set[str]) -> str:
