@@ -9,6 +9,8 @@
       best-config.json    rewritten atomically at each improvement
       best-result.json
       pareto.json         of a search with several objectives, and best-config-METRIC.json
+      data-profile.json   what is in the data set, for pages; derived
+      comparisons/        results of `recsearch compare`, for pages; derived
 """
 
 from __future__ import annotations
@@ -89,6 +91,16 @@ class RunPaths:
     def front(self) -> Path:
         """The Pareto front of a search with several objectives."""
         return self.root / "pareto.json"
+
+    @property
+    def data_profile(self) -> Path:
+        """What is in the data set and in the parts that the search reads; derived."""
+        return self.root / "data-profile.json"
+
+    @property
+    def comparisons(self) -> Path:
+        """The folder of comparisons with other runs; derived."""
+        return self.root / "comparisons"
 
     def best_config_by(self, metric: str) -> Path:
         """The configuration that is best by one of several objectives."""

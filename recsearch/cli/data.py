@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsearch.cli.data_options import data_section, reading_options, split_option
-from recsearch.cli.options import json_option
+from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.errors import DataError
 
@@ -145,6 +145,19 @@ def fetch(name: str, as_json: bool) -> None:
         click.echo(f"note: {note}")
 
 
+@data.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
+def profile(runs: tuple[Path, ...]) -> None:
+    """Record what is in the data set of RUNS, for the pages of recsearch report.
+
+    A search does so when it begins; this is for runs of before. Prints the files written.
+    """
+    from recsearch.profiling import write_profile
+
+    for run in runs:
+        click.echo(str(write_profile(run_path(run))))
+
+
 def _asked(
     name: str, reading: Sequence[str], steps: Sequence[str], split: Sequence[str]
 ) -> tuple[Ratings, SplitSpec]:
@@ -213,8 +226,10 @@ def _list_row(entry: Entry) -> dict[str, Any]:
 def _facts(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
     import numpy as np
 
+    from recsearch.data.profile import data_profile
+
     stars, counts = np.unique(ratings.values, return_counts=True)
-    times = ratings.times
+    times, profile = ratings.times, data_profile(ratings)
     return {
         **dataclasses.asdict(ratings.source),
         "dataset_id": ratings.dataset_id,
@@ -226,6 +241,7 @@ def _facts(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
         "histogram": {f"{star:g}": int(count) for star, count in zip(stars, counts, strict=True)},
         "first": None if times is None else str(times.min().astype("datetime64[s]")),
         "last": None if times is None else str(times.max().astype("datetime64[s]")),
+        "profile": {"users": profile["users"], "items": profile["items"]},
         "splits": _splits(ratings, spec),
     }
 
@@ -251,6 +267,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"{'items':<12} {facts['items']:,} known, {facts['rated_items']:,} rated",
         f"{'ratings':<12} {facts['ratings']:,} ({facts['density']:.2%} of all pairs)",
         *_bars(facts["histogram"]),
+        *(_spread(facts["profile"][f"{noun}s"], noun) for noun in ("user", "item")),
     ]
     if facts["first"] is not None:
         lines.append(f"{'given':<12} {facts['first']} to {facts['last']} UTC")
@@ -271,6 +288,13 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         for part in splits["parts"]
     ]
     return lines
+
+
+def _spread(found: dict[str, Any], noun: str) -> str:
+    return (
+        f"{f'per {noun}':<12} {found['least']:,} to {found['most']:,} ratings, median "
+        f"{found['median']:,g}, Gini {found['gini']:.3f}"
+    )
 
 
 def _bars(histogram: dict[str, int], width: int = 30, most: int = 12) -> list[str]:

@@ -93,6 +93,8 @@ def run_search(
         store = stack.enter_context(Store.open(request.store_url))
         moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
+        if resolved.profile is not None:
+            write_atomic(paths.data_profile, resolved.profile)
         journal = stack.enter_context(Journal(paths.journal))
         session = Session(resolved, identity, paths, journal, display, workers, store)
         planner = make_planner(resolved, session.ledger, suggester, workers)
