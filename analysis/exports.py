@@ -58,7 +58,7 @@ def trials_csv(run: RunView) -> str:
                 trial.started, trial.ended, trial.key, trial.message,
             ]
         )  # fmt: skip
-    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
+    return csv_text([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def epochs_csv(run: RunView) -> str:
@@ -76,7 +76,7 @@ def epochs_csv(run: RunView) -> str:
         ]
         for row in all_rows(run)
     ]  # fmt: skip
-    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
+    return csv_text([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def metric_names(run: RunView) -> list[str]:
@@ -102,7 +102,8 @@ def _costs(rows: Iterable[EpochRow]) -> list[Any]:
     ]
 
 
-def _table(head: list[str], rows: Iterable[list[Any]]) -> str:
+def csv_text(head: list[str], rows: Iterable[list[Any]]) -> str:
+    """A CSV file; absent values are empty cells, numbers have all their digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)

@@ -1,4 +1,4 @@
-"""Pages: one self-contained HTML file per run, and an index over all runs.
+"""The page of a run: one self-contained HTML file and what lies beside it.
 
 Pages are derived from ``run.json`` and the journal alone and carry no time of their own, so
 rendering an unchanged run again gives the same bytes.
@@ -6,23 +6,17 @@ rendering an unchanged run again gives the same bytes.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis import formatting
-from analysis.catalogue import COLUMNS, catalogue_info
 from analysis.exports import best_config_json, epochs_csv, pareto_json, trials_csv
 from analysis.final import final_info
 from analysis.folds import folds_info
 from analysis.overview import facts, overview_info
 from analysis.parameters import parameters_info
-from analysis.plots import comparison, curves, front, histogram, progress, slices
+from analysis.plots import curves, front, histogram, progress, slices
 from analysis.reproduce import reproduce_info
 from analysis.results import (
     best_info,
@@ -32,10 +26,8 @@ from analysis.results import (
     parameter_names,
     trials_info,
 )
-from recsearch.errors import RecsearchError
+from analysis.writing import environment, write
 from recsearch.run import RunView
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Figure(NamedTuple):
@@ -62,7 +54,7 @@ def render_run(run_path: str | Path, out_dir: str | Path, store_url: str | None 
     """
     run = RunView.open(Path(run_path).resolve())
     folder = Path(out_dir) / run.path.name
-    page = _environment().get_template("run.html").render(_run_context(run, store_url))
+    page = environment().get_template("run.html").render(_run_context(run, store_url))
     files = {
         "best-config.json": best_config_json(run),
         "pareto.json": pareto_json(run),
@@ -72,34 +64,8 @@ def render_run(run_path: str | Path, out_dir: str | Path, store_url: str | None 
     }
     for name, text in files.items():
         if text is not None:
-            _write(folder / name, text)
+            write(folder / name, text)
     return folder / "index.html"
-
-
-def render_index(runs: Iterable[str | Path], out_dir: str | Path) -> Path:
-    """Write the index over ``runs`` (run folders); those with a page in ``out_dir`` are linked.
-
-    Raises:
-        UsageError: one of the folders holds no run.
-        RecsearchError: a run is damaged, or the index cannot be written.
-    """
-    views = [RunView.open(Path(path).resolve()) for path in runs]
-    out = Path(out_dir)
-    pages = {view.path.name for view in views if (out / view.path.name / "index.html").exists()}
-    groups = catalogue_info(views, pages)
-    figures: list[Figure | None] = []
-    for at, group in enumerate(groups, start=1):
-        info = comparison.comparison_info(group)
-        svg = None if info is None else comparison.draw_comparison(info, f"group{at}")
-        figures.append(None if info is None or svg is None else _figure(
-            svg, comparison.caption(info)))  # fmt: skip
-    text = (
-        _environment()
-        .get_template("index.html")
-        .render(groups=list(zip(groups, figures, strict=True)), columns=COLUMNS, runs=len(views))
-    )
-    _write(out / "index.html", text)
-    return out / "index.html"
 
 
 def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
@@ -174,39 +140,3 @@ def _figure(svg: str, caption: str) -> Figure:
 def _markup(svg: str) -> Markup:
     # Drawn by us; matplotlib and plots.svg escape every text that comes from a run.
     return Markup(svg)  # noqa: S704
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    names = ("number", "metric", "signed", "percent", "count", "plural", "size", "duration")
-    environment.filters.update({name: getattr(formatting, name) for name in names})
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    environment.globals["style"] = Markup(style)  # noqa: S704 - our own file
-    return environment
-
-
-def _write(path: Path, text: str) -> None:
-    """Readers see the old or the new file, never a part of one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as err:
-        raise RecsearchError(
-            f"{path}: cannot write the page: {err.strerror}.",
-            hint="Choose a writable folder: recsearch report --out DIR",
-        ) from err
