@@ -50,7 +50,7 @@ def render_index(
         if group.compare:
             write_comparison([by_name[row.run] for row in group.rows], out, group.compare)
     write_datasets(members, out, pages)
-    figures = [_figure(group, at) for at, group in enumerate(groups, start=1)]
+    figures = [_figure(group) for group in groups]
     context: dict[str, Any] = {
         "groups": list(zip(groups, figures, _notes(groups), strict=True)),
         "matrices": matrix_info(groups),
@@ -72,11 +72,12 @@ def _notes(groups: Iterable[Group]) -> list[tuple[str, ...]]:
     return found
 
 
-def _figure(group: Group, at: int) -> Figure | None:
+def _figure(group: Group) -> Figure | None:
     info = comparison.comparison_info(group)
     if info is None:
         return None
-    name = f"group{at}"
+    # The folder of the page that compares them, so that more groups leave its name as it is.
+    name = group.compare.split("/")[1]
     drawing = comparison.draw_comparison(info, name)
     return figure(name, drawing, comparison.caption(info), comparison.table(info))
 

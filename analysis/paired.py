@@ -133,9 +133,9 @@ def _stale(stored: Stored, outdated: list[str], views: dict[str, RunView]) -> st
     sentences = []
     for name in outdated:
         then, best = stored.runs[name], views[name].best()
-        new = "has none" if best is None else f"is trial {best[0].number}, epoch {best[1].epoch}"
+        new = "none" if best is None else f"trial {best[0].number}, epoch {best[1].epoch}"
         old = f"trial {then.get('trial', '?')}, epoch {then.get('epoch', '?')}"
-        sentences.append(f"The best of {name} was {old} then, and {new} now.")
+        sentences.append(f"The best of {name} was {old} then, and is {new} now.")
     return " ".join(sentences)
 
 

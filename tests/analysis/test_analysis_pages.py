@@ -326,7 +326,8 @@ def test_report_renders_all_runs_and_the_index(workplace):
     ]  # fmt: skip
     index = Page(workplace / "reports" / "index.html")
     links = [v for t, n, v in index.attributes if t == "a" and n == "href"]
-    assert sorted(links) == ["iknn/index.html", "one/index.html"]
+    runs = [link for link in links if link.count("/") == 1 and link.endswith(".html")]
+    assert sorted(set(runs)) == ["iknn/index.html", "one/index.html"]
 
 
 def test_report_of_one_run_refreshes_the_index_over_all(workplace):
@@ -338,7 +339,9 @@ def test_report_of_one_run_refreshes_the_index_over_all(workplace):
         "index": "reports/index.html",
     }
     index = Page(workplace / "reports" / "index.html")
-    assert [v for t, n, v in index.attributes if t == "a" and n == "href"] == ["one/index.html"]
+    links = {v for t, n, v in index.attributes if t == "a" and n == "href"}
+    assert "one/index.html" in links
+    assert "iknn/index.html" not in links
     assert "iknn" in index.text
 
 
