@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from analysis.catalogue import Member, members_of
 from analysis.comparable import Peers, basis_of, best_first, peers, same_users, why_not
 from analysis.figures import Figure, figure
 from analysis.formatting import plural
 from analysis.naming import compare_folder
-from analysis.overview import dataset_notes, overview_info, run_notes
+from analysis.overview import dataset_notes, run_notes
 from analysis.paired import PairedInfo, PairsInfo, pairs_info
 from analysis.plots import distributions, forest, races
 from analysis.side_by_side import metrics_info, metrics_table, models_info, run_facts
@@ -29,9 +30,13 @@ class PeersView(NamedTuple):
 
 
 class PairsView(NamedTuple):
-    """Tests among runs that share their users; the figures are in the order of ``pairs.stored``."""
+    """Tests among runs that share their users; the figures are in the order of ``pairs.stored``.
+
+    ``folds`` is the number of validation folds, of which tests see the first.
+    """
 
     runs: tuple[str, ...]
+    folds: int
     pairs: PairsInfo
     figures: tuple[Figure | None, ...]
 
@@ -54,19 +59,23 @@ def render_comparison(runs: Iterable[str | Path], out_dir: str | Path) -> Path:
         )
     views = [RunView.open(path) for path in sorted(folders, key=lambda path: path.name)]
     names = compare_folder([view.path.name for view in views])
-    return write_comparison(views, Path(out_dir), f"compare/{names}/index.html")
+    return write_comparison(members_of(views), Path(out_dir), f"compare/{names}/index.html")
 
 
-def write_comparison(runs: Sequence[RunView], out: Path, link: str) -> Path:
-    """Write the page of ``runs`` to ``link``, a path below ``out``."""
-    groups = peers(runs)
+def write_comparison(members: Sequence[Member], out: Path, link: str) -> Path:
+    """Write the page of the runs of ``members`` to ``link``, a path below ``out``."""
+    heads = {member.run.path.name: member for member in members}
+    groups = peers([member.run for member in members])
     ordered = [run for group in groups for run in group.runs]
-    shown = [_peers_view(group, at, len(groups)) for at, group in enumerate(groups, start=1)]
+    shown = [
+        _peers_view(group, heads[group.runs[0].path.name], f"-{at}" if len(groups) > 1 else "")
+        for at, group in enumerate(groups, start=1)
+    ]
     tests = [_tests_view(own, at) for at, own in enumerate(_paired_sets(ordered), start=1)]
     metrics = metrics_info(ordered)
     context: dict[str, Any] = {
-        "title": _title(ordered, groups),
-        "facts": [run_facts(run, out) for run in ordered],
+        "title": _title([heads[run.path.name] for run in ordered], groups),
+        "facts": [run_facts(heads[run.path.name], out) for run in ordered],
         "groups": shown,
         "fairness": _fairness(groups, same_users(ordered)),
         "metrics": metrics,
@@ -87,10 +96,8 @@ def write_comparison(runs: Sequence[RunView], out: Path, link: str) -> Path:
     return write_page((out / link).parent, "compare.html", context, figures, extra)
 
 
-def _peers_view(group: Peers, at: int, of: int) -> PeersView:
-    run = group.runs[0]
+def _peers_view(group: Peers, first: Member, suffix: str) -> PeersView:
     names = tuple(each.path.name for each in group.runs)
-    suffix = f"-{at}" if of > 1 else ""
     figures = []
     spread = distributions.distributions_info(group.runs)
     if spread is not None:
@@ -103,8 +110,8 @@ def _peers_view(group: Peers, at: int, of: int) -> PeersView:
         name = f"progress{suffix}"
         figures.append(figure(name, races.draw_races(race, name), races.caption(race),
                               races.table(race)))  # fmt: skip
-    info = overview_info(run)
-    heading = f"{run.objective.name}, {info.direction}, on {info.dataset}"
+    info = first.info
+    heading = f"{info.objective}, {info.direction}, on {info.dataset}"
     return PeersView(heading, group.apart, names, tuple(figures))
 
 
@@ -136,19 +143,20 @@ def _tests_view(runs: tuple[RunView, ...], at: int) -> PairsView:
         info = stored.forest
         drawing = forest.draw_forest(info, name)
         figures.append(figure(name, drawing, forest.caption(info), forest.table(info)))
-    return PairsView(tuple(run.path.name for run in runs), pairs, tuple(figures))
+    names = tuple(run.path.name for run in runs)
+    return PairsView(names, len(basis_of(runs[0]).splits), pairs, tuple(figures))
 
 
 def _tests_name(at: int, stored: PairedInfo) -> str:
     return f"tests-{at}-{stored.name}"
 
 
-def _title(runs: Sequence[RunView], groups: Sequence[Peers]) -> str:
-    names = [overview_info(run).title for run in runs]
-    info = overview_info(runs[0])
+def _title(members: Sequence[Member], groups: Sequence[Peers]) -> str:
+    n, info = len(members), members[0].info
     if len(groups) == 1:
-        return f"{plural(len(runs), 'run')} by {runs[0].objective.name} on {info.dataset}"
-    return " and ".join(dict.fromkeys(names)) if len(runs) == 2 else plural(len(runs), "run")
+        return f"{plural(n, 'run')} by {info.objective} on {info.dataset}"
+    names = [member.info.run for member in members]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if n <= 3 else plural(n, "run")
 
 
 def _fairness(groups: Sequence[Peers], paired: bool) -> tuple[str, ...]:
@@ -156,7 +164,7 @@ def _fairness(groups: Sequence[Peers], paired: bool) -> tuple[str, ...]:
     first = groups[0]
     if len(groups) == 1:
         return (
-            f"All {len(first.runs)} runs were searched by {first.basis.objective} on the same "
+            f"{_all(len(first.runs))} runs were searched by {first.basis.objective} on the same "
             "split, so their values can be compared.",
         )
     sentences = ["Not all of these runs can be compared by their objectives:"]
@@ -174,6 +182,10 @@ def _fairness(groups: Sequence[Peers], paired: bool) -> tuple[str, ...]:
             "What cannot be compared stands side by side, without tests and without a best."
         )
     return tuple(sentences)
+
+
+def _all(runs: int) -> str:
+    return "Both" if runs == 2 else f"All {runs}"
 
 
 def _no_tests(runs: Sequence[RunView]) -> str:

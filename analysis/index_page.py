@@ -45,7 +45,7 @@ def render_index(
     pages = {view.path.name for view in views if (out / view.path.name / "index.html").exists()}
     members = members_of(views)
     groups = groups_of(members, pages)
-    by_name = {view.path.name: view for view in views}
+    by_name = {member.run.path.name: member for member in members}
     for group in groups:
         if group.compare:
             write_comparison([by_name[row.run] for row in group.rows], out, group.compare)

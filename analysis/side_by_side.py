@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.catalogue import run_state
+from analysis.catalogue import Member, run_state
 from analysis.comparable import basis_of
 from analysis.exports import metric_names
 from analysis.figures import Table
 from analysis.formatting import ABSENT, count, duration, metric, signed, value_text
-from analysis.overview import overview_info
 from analysis.parameters import parameters_info
 from analysis.values import dig
 from recsearch.errors import UsageError
@@ -78,9 +77,9 @@ class ModelInfo(NamedTuple):
         return len(self.runs) == 1
 
 
-def run_facts(run: RunView, out: Path) -> RunFacts:
+def run_facts(member: Member, out: Path) -> RunFacts:
     """What a run is; its page is linked where ``out`` has it."""
-    info = overview_info(run)
+    run, info = member
     state, ended = run_state(run)
     page = (out / run.path.name / "index.html").exists()
     return RunFacts(

@@ -105,7 +105,7 @@ def table(info: DistributionsInfo) -> Table:
 
 def draw_distributions(info: DistributionsInfo, name: str) -> str:
     """One row of marks per run over a box."""
-    height = 56 + 30 * len(info.strips)
+    height = 60 + 32 * len(info.strips)
     with canvas(420, height, left=108, bottom=40, right=58, top=8) as figure:
         axes = figure.axes
         axes.set_xlim(info.limits.low, info.limits.high)
@@ -147,10 +147,10 @@ def _draw_strip(figure: Canvas, info: DistributionsInfo, strip: Strip, at: int) 
     draw_marks(axes, [p.value for p in inside], offsets, [p.state for p in inside])
     low, high = (min(max(q, info.limits.low), info.limits.high) for q in strip.quartiles[::2])
     if len(strip.points) > 3 and low < high:
-        axes.fill_between([low, high], at - 0.32, at + 0.32, facecolor="none", edgecolor=INK,
+        axes.fill_between([low, high], at - 0.27, at + 0.27, facecolor="none", edgecolor=INK,
                           linewidth=0.8, zorder=3)  # fmt: skip
         if info.limits.holds(strip.quartiles[1]):
-            axes.plot([strip.quartiles[1]] * 2, [at - 0.32, at + 0.32], color=INK, linewidth=1.8,
+            axes.plot([strip.quartiles[1]] * 2, [at - 0.27, at + 0.27], color=INK, linewidth=1.8,
                       zorder=3)  # fmt: skip
     draw_best(axes, strip.best.value, at)
     if strip.beyond:
@@ -158,7 +158,7 @@ def _draw_strip(figure: Canvas, info: DistributionsInfo, strip: Strip, at: int) 
         text = f"+{strip.beyond} \N{RIGHTWARDS ARROW}" if minimised else (
             f"\N{LEFTWARDS ARROW} +{strip.beyond}")  # fmt: skip
         axes.annotate(text, (1 if minimised else 0, at), xycoords=("axes fraction", "data"),
-                      xytext=(-1 if minimised else 1, 11), textcoords="offset points", fontsize=8,
+                      xytext=(-1 if minimised else 1, 13), textcoords="offset points", fontsize=8,
                       ha="right" if minimised else "left", va="center", color=MUTED)  # fmt: skip
     axes.annotate(metric(strip.best.value), (1, at), xycoords=("axes fraction", "data"),
                   xytext=(8, 0), textcoords="offset points", va="center", color=INK,
