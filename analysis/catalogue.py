@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from analysis.comparable import Basis, basis_of, best_first
@@ -84,11 +85,12 @@ def catalogue_info(runs: list[RunView], pages: set[str]) -> tuple[Group, ...]:
 
 def groups_of(members: tuple[Member, ...], pages: set[str]) -> tuple[Group, ...]:
     """`catalogue_info` of runs whose heads are at hand."""
-    groups: dict[tuple[str, str, Basis], list[Member]] = {}
-    for member in members:
-        key = (member.info.dataset, member.info.objective, basis_of(member.run))
-        groups.setdefault(key, []).append(member)
-    return tuple(_group(key[2], groups[key], pages) for key in sorted(groups))
+    found: dict[Basis, list[Member]] = {}
+    for member in sorted(members, key=lambda member: member.run.path.name):
+        found.setdefault(basis_of(member.run), []).append(member)
+    links = dataset_links([member.run for member in members])
+    groups = [_group(basis, own, pages, links) for basis, own in found.items()]
+    return tuple(sorted(groups, key=lambda group: (group.heading, group.basis)))
 
 
 def run_state(run: RunView) -> tuple[str, bool]:
@@ -102,35 +104,42 @@ def run_state(run: RunView) -> tuple[str, bool]:
     return _ENDS.get(code, f"failed (exit {code})"), code in (0, 5)
 
 
-def dataset_link(run: RunView) -> str:
-    """The page of a run's data set, relative to the index; "" where its id is unknown."""
-    found = dig(run.identity, "dataset", default={})
-    if not found.get("dataset_id"):
-        return ""
-    folder = dataset_folder(str(found.get("name", "data")), str(found["dataset_id"]))
-    return f"data/{folder}/index.html"
+def dataset_links(runs: Iterable[RunView]) -> dict[str, str]:
+    """The page of each data set by its id, relative to the index.
+
+    One that runs have under several names, as of two files of equal content, is called by the
+    first of these.
+    """
+    names: dict[str, set[str]] = {}
+    for run in runs:
+        dataset = dig(run.identity, "dataset", default={})
+        if dataset.get("dataset_id"):
+            called = str(dataset.get("name", "data"))
+            names.setdefault(str(dataset["dataset_id"]), set()).add(called)
+    return {
+        full: f"data/{dataset_folder(min(found), full)}/index.html" for full, found in names.items()
+    }
 
 
-def compare_link(run: RunView) -> str:
-    """The page that compares all runs of the basis of ``run``, relative to the index."""
-    basis = basis_of(run)
-    name = str(dig(run.identity, "dataset", "name", default="data"))
+def compare_link(basis: Basis, runs: Iterable[RunView]) -> str:
+    """The page that compares ``runs``, all there are of one basis, relative to the index."""
+    name = min(str(dig(run.identity, "dataset", "name", default="data")) for run in runs)
     return f"compare/{group_folder(name, basis.objective, basis.words)}/index.html"
 
 
-def _group(basis: Basis, members: list[Member], pages: set[str]) -> Group:
+def _group(basis: Basis, members: list[Member], pages: set[str], links: Mapping[str, str]) -> Group:
     by_name = {member.run.path.name: member for member in members}
     ordered = [by_name[run.path.name] for run in best_first([m.run for m in members])]
-    run, info = min(members, key=lambda member: member.run.path.name)
+    run, info = members[0]
     split = short(basis.splits[0]) if basis.splits else ""
     return Group(
         heading=f"{info.dataset}: {basis.objective}, {info.direction}",
         split=f"{info.split} (split {split})" if split else info.split,
         basis=basis,
         dataset=info.dataset,
-        compare=compare_link(run) if len(members) > 1 else "",
-        data=dataset_link(run),
-        notes=info.notes,
+        compare=compare_link(basis, [m.run for m in members]) if len(members) > 1 else "",
+        data=links.get(basis.dataset, ""),
+        notes=tuple(dict.fromkeys(note for m in members for note in m.info.notes)),
         metric=basis.objective,
         direction=run.objective.direction,
         rows=tuple(_row(member, pages) for member in ordered),

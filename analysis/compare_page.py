@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.catalogue import Member, members_of
-from analysis.comparable import Peers, basis_of, best_first, peers, same_users, why_not
+from analysis.comparable import Peers, basis_of, peers, same_users, why_not
 from analysis.figures import Figure, figure
 from analysis.formatting import plural
 from analysis.naming import compare_folder
@@ -58,8 +58,12 @@ def render_comparison(runs: Iterable[str | Path], out_dir: str | Path) -> Path:
             hint="See what runs there are: recsearch status",
         )
     views = [RunView.open(path) for path in sorted(folders, key=lambda path: path.name)]
-    names = compare_folder([view.path.name for view in views])
-    return write_comparison(members_of(views), Path(out_dir), f"compare/{names}/index.html")
+    names = [view.path.name for view in views]
+    if len(set(names)) < len(names):
+        raise UsageError("two of these run folders have one name, and pages name runs by folder.")
+    return write_comparison(
+        members_of(views), Path(out_dir), f"compare/{compare_folder(names)}/index.html"
+    )
 
 
 def write_comparison(members: Sequence[Member], out: Path, link: str) -> Path:
@@ -195,6 +199,6 @@ def _no_tests(runs: Sequence[RunView]) -> str:
     with_result = [run for run in runs if run.best() is not None]
     if len(with_result) < 2:
         return "Tests need two runs with a result."
-    first, *others = best_first(with_result)
+    first, *others = with_result
     reason = next((text for run in others if (text := why_not(first, run))), "unknown splits")
     return f"Users cannot be paired: {reason}."

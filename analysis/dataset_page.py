@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.catalogue import Member, compare_link, dataset_link, run_state
-from analysis.comparable import basis_of, best_first
+from analysis.catalogue import Member, compare_link, dataset_links, run_state
+from analysis.comparable import Basis, basis_of, best_first
 from analysis.figures import Figure, figure
 from analysis.formatting import ABSENT, count, metric, number, percent, signed, value_text
 from analysis.overview import dataset_notes
@@ -78,12 +78,13 @@ def write_datasets(members: Sequence[Member], out: Path, pages: set[str]) -> lis
         out: the folder of all pages.
         pages: names of the runs that have one.
     """
-    links: dict[str, list[Member]] = {}
+    links = dataset_links([member.run for member in members])
+    found: dict[str, list[Member]] = {}
     for member in sorted(members, key=lambda member: member.run.path.name):
-        link = dataset_link(member.run)
+        link = links.get(basis_of(member.run).dataset, "")
         if link:
-            links.setdefault(link, []).append(member)
-    return [_write(own, out, link, pages) for link, own in sorted(links.items())]
+            found.setdefault(link, []).append(member)
+    return [_write(own, out, link, pages) for link, own in sorted(found.items())]
 
 
 def dataset_info(members: Sequence[Member], pages: set[str]) -> DatasetInfo:
@@ -208,19 +209,19 @@ def _method(split: Mapping[str, Any]) -> str:
 
 
 def _lines(members: Sequence[Member], pages: set[str]) -> tuple[RunLine, ...]:
-    by_objective: dict[tuple[str, tuple[str, ...]], list[Member]] = {}
+    heads = {member.run.path.name: member for member in members}
+    groups: dict[Basis, list[RunView]] = {}
     for member in members:
-        basis = basis_of(member.run)
-        by_objective.setdefault((basis.objective, basis.splits), []).append(member)
+        groups.setdefault(basis_of(member.run), []).append(member.run)
     found = []
-    for _, own in sorted(by_objective.items()):
-        heads = {member.run.path.name: member for member in own}
-        ordered = best_first([member.run for member in own])
-        found += [_line(heads[run.path.name], len(own) > 1, pages) for run in ordered]
+    for basis in sorted(groups, key=lambda basis: (basis.objective, basis.splits)):
+        own = groups[basis]
+        compare = f"../../{compare_link(basis, own)}" if len(own) > 1 else ""
+        found += [_line(heads[run.path.name], compare, pages) for run in best_first(own)]
     return tuple(found)
 
 
-def _line(member: Member, several: bool, pages: set[str]) -> RunLine:
+def _line(member: Member, compare: str, pages: set[str]) -> RunLine:
     run, info = member
     state, ended = run_state(run)
     splits = basis_of(run).splits
@@ -234,5 +235,5 @@ def _line(member: Member, several: bool, pages: set[str]) -> RunLine:
         state=state,
         ended=ended,
         split=splits[0][:12] if splits else ABSENT,
-        compare=f"../../{compare_link(run)}" if several else "",
+        compare=compare,
     )

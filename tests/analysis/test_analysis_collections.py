@@ -288,3 +288,15 @@ def test_a_profile_in_a_run_is_not_trusted(tmp_path):
     assert "<script" not in page.source
     write_atomic(RunPaths(a.path).data_profile, {"dataset_id": "d1" * 32})
     render_index([a.path], tmp_path / "reports")
+
+
+def test_equal_ratings_under_two_names_are_one_data_set(tmp_path):
+    runs = [make(tmp_path / "runs", name, [0.5]).path for name in "ab"]
+    edit(runs[1], dataset__name="csv:other.csv", dataset__title="Other")
+    page = Page(render_index(runs, tmp_path / "reports"))
+    assert [path.name for path in (tmp_path / "reports" / "compare").iterdir()] == [
+        path.split("/")[1] for path in links(page) if path.startswith("compare/")
+    ][:1]
+    (folder,) = (tmp_path / "reports" / "data").glob("*/")
+    assert folder.name == "csv-other.csv-d1d1d1d1"
+    assert "2 runs" in Page(folder / "index.html").text
