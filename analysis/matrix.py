@@ -86,7 +86,10 @@ def _cell(group: Group, title: str) -> Cell | None:
         return None
     # Rows are best first.
     best = own[0]
+    without = sum(row.best is None for row in own)
     remarks = [] if len(own) == 1 else [f"best of {plural(len(own), 'run')}"]
+    if best.best is not None and without:
+        remarks.append(f"{without} without result")
     if best.best is None:
         remarks.append(f"no result: {best.state}")
     elif not best.ended:

@@ -124,6 +124,13 @@ def test_a_run_without_result_shows_as_such(tmp_path):
     assert cell.remark == "no result: failed (exit 1)"
 
 
+def test_runs_without_result_beside_one_with_are_counted(tmp_path):
+    runs = [make(tmp_path, "a", [0.5]), make(tmp_path, "b", [], exit_code=None)]
+    (matrix,) = matrix_info(catalogue_info(runs, pages=set()))
+    cell = matrix.rows[0][1][0]
+    assert (cell.best.run, cell.remark) == ("a", "best of 2 runs; 1 without result")
+
+
 def test_the_index_counts_time_at_work_and_of_all_workers(tmp_path):
     (group,) = catalogue_info([make(tmp_path, "a", [0.5, 0.6])], pages=set())
     cells = dict(zip(COLUMNS, group.rows[0].cells, strict=True))
