@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.catalogue import COLUMNS, Group, groups_of, members_of
+from analysis.catalogue import COLUMNS, Group, Member, groups_of, members_of
 from analysis.compare_page import write_comparison
 from analysis.dataset_page import write_datasets
 from analysis.figures import Figure, figure
@@ -45,10 +45,7 @@ def render_index(
     pages = {view.path.name for view in views if (out / view.path.name / "index.html").exists()}
     members = members_of(views)
     groups = groups_of(members, pages)
-    by_name = {member.run.path.name: member for member in members}
-    for group in groups:
-        if group.compare:
-            write_comparison([by_name[row.run] for row in group.rows], out, group.compare)
+    _write_comparisons(groups, members, out)
     write_datasets(members, out, pages)
     figures = [_figure(group) for group in groups]
     context: dict[str, Any] = {
@@ -60,6 +57,13 @@ def render_index(
         "others": _others(out),
     }
     return write_page(out, "index.html", context, [each for each in figures if each is not None])
+
+
+def _write_comparisons(groups: Iterable[Group], members: Iterable[Member], out: Path) -> None:
+    by_name = {member.run.path.name: member for member in members}
+    for group in groups:
+        if group.compare:
+            write_comparison([by_name[row.run] for row in group.rows], out, group.compare)
 
 
 def _notes(groups: Iterable[Group]) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from analysis.values import dig
 from recsearch.run import RunPaths, RunView
 
 FORMAT = 1
+"""That of `recsearch.data.profile`, which pages do not import: they need no ratings."""
 
 
 class Concentration(NamedTuple):
