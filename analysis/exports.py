@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from analysis.figures import Table
 from analysis.folds import fold_cells, fold_columns
 from analysis.formatting import exact
 from analysis.results import parameter_names
@@ -59,7 +58,7 @@ def trials_csv(run: RunView) -> str:
                 trial.started, trial.ended, trial.key, trial.message,
             ]
         )  # fmt: skip
-    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
+    return csv_text([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def epochs_csv(run: RunView) -> str:
@@ -77,7 +76,7 @@ def epochs_csv(run: RunView) -> str:
         ]
         for row in all_rows(run)
     ]  # fmt: skip
-    return _table([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
+    return csv_text([*head, *metrics, *spread, *(f"param.{n}" for n in names), *tail], rows)
 
 
 def metric_names(run: RunView) -> list[str]:
@@ -103,12 +102,8 @@ def _costs(rows: Iterable[EpochRow]) -> list[Any]:
     ]
 
 
-def table_csv(table: Table) -> str:
-    """The numbers of a figure."""
-    return _table(list(table.columns), map(list, table.rows))
-
-
-def _table(head: list[str], rows: Iterable[list[Any]]) -> str:
+def csv_text(head: list[str], rows: Iterable[list[Any]]) -> str:
+    """A CSV file; absent values are empty cells, numbers have all their digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)

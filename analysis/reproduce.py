@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from analysis.citation import citation
@@ -49,7 +50,7 @@ def reproduce_info(run: RunView, store_url: str | None = None) -> ReproduceInfo:
         code=_pairs(identity.get("code")),
         archive=str(dataset.get("origin") or "unknown"),
         archive_sha256=dataset.get("sha256"),
-        official=_official(dataset),
+        official=official_words(dataset),
         citation=citation(run),
     )
 
@@ -106,7 +107,8 @@ def _ids(run: RunView) -> list[Identifier]:
     return [Identifier(name, short(str(full)), str(full)) for name, full in found if full]
 
 
-def _official(dataset: dict[str, Any]) -> str:
+def official_words(dataset: Mapping[str, Any]) -> str:
+    """Whether ratings come from the official archive, in words."""
     if dataset.get("generated"):
         return "generated"
     verdict = dataset.get("official")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from analysis.budget import budget_info
 from analysis.endings import endings_info
-from analysis.exports import best_config_json, epochs_csv, pareto_json, table_csv, trials_csv
+from analysis.exports import best_config_json, epochs_csv, pareto_json, trials_csv
 from analysis.failures import failures_info
 from analysis.figures import Figure, figure
 from analysis.final import final_info
@@ -31,6 +31,7 @@ class RunPage(NamedTuple):
     """``context`` fills the template; ``files`` are the texts beside it by relative path."""
 
     context: dict[str, Any]
+    figures: tuple[Figure, ...]
     files: dict[str, str]
 
 
@@ -74,13 +75,8 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         **_parameters(run),
         **figures,
     }
-    drawn = [item for group in figures.values() for item in group]
-    return RunPage(context, {**_files(run), **figure_files(drawn)})
-
-
-def figure_files(figures: list[Figure]) -> dict[str, str]:
-    """The numbers of every figure, as CSV by path."""
-    return {f"data/{item.name}.csv": table_csv(item.table) for item in figures}
+    drawn = tuple(item for group in figures.values() for item in group)
+    return RunPage(context, drawn, _files(run))
 
 
 def _files(run: RunView) -> dict[str, str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Sample:
         users: (n,) ids of the users.
         values: metric name to (n,) float64; NaN where a user has none.
         seed_std: metric name to the standard error of its mean that is due to seeds, where known.
+        measured: what of the run this is, as `recsearch.comparison_file` records it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Sample:
     users: np.ndarray
     values: Mapping[str, np.ndarray]
     seed_std: Mapping[str, float]
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

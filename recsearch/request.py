@@ -11,12 +11,13 @@ from typing import Any
 
 from recsearch import __version__
 from recsearch.data import Split, SplitSpec, load_dataset, load_split, spec_of_table, table_of
+from recsearch.data.profile import data_profile
 from recsearch.errors import UsageError
 from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
 from recsearch.files import store_for_run, store_from_run
 from recsearch.folds import check_folds, folds_of
 from recsearch.models import Family, resolve
-from recsearch.run import FORMAT
+from recsearch.run import FORMAT, RunPaths
 from recsearch.spec import SearchSpec
 
 LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
@@ -59,6 +60,7 @@ class Resolved:
         metrics: what is measured after every epoch.
         identity: what ``run.json`` will hold.
         others: the splits of folds 1 and up.
+        profile: what ``data-profile.json`` will hold; None where the run folder has it.
     """
 
     request: Request
@@ -67,6 +69,7 @@ class Resolved:
     metrics: tuple[str, ...]
     identity: dict[str, Any]
     others: tuple[Split, ...] = ()
+    profile: dict[str, Any] | None = None
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -100,7 +103,9 @@ def resolve_request(request: Request) -> Resolved:
     if others:
         ids = [each.split_id for each in (split, *others)]
         identity["validation"] = {"folds": request.folds, "split_ids": ids}
-    return Resolved(request, split, family, metrics, identity, tuple(others))
+    absent = request.fresh or not RunPaths(request.run_root).data_profile.exists()
+    profile = data_profile(ratings, (split, *others)) if absent else None
+    return Resolved(request, split, family, metrics, identity, tuple(others), profile)
 
 
 def request_of_run(

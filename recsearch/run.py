@@ -11,6 +11,8 @@
       gains.json          the best against default and baseline, user by user; can be deleted
       verification.json   what recsearch verify found
       pareto.json         of a search with several objectives, and best-config-METRIC.json
+      data-profile.json   what is in the data set, for pages; derived
+      comparisons/        results of `recsearch compare`, for pages; derived
 """
 
 from __future__ import annotations
@@ -101,6 +103,16 @@ class RunPaths:
     def verification(self) -> Path:
         """What ``recsearch verify`` found, by configuration."""
         return self.root / "verification.json"
+
+    @property
+    def data_profile(self) -> Path:
+        """What is in the data set and in the parts that the search reads; derived."""
+        return self.root / "data-profile.json"
+
+    @property
+    def comparisons(self) -> Path:
+        """The folder of comparisons with other runs; derived."""
+        return self.root / "comparisons"
 
     def best_config_by(self, metric: str) -> Path:
         """The configuration that is best by one of several objectives."""

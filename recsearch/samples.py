@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from recsearch.comparison import Sample
+from recsearch.comparison_file import measured_now
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.evaluation import parse
 from recsearch.final.outcome import Final, read_final
@@ -47,6 +48,7 @@ def validation_sample(
         users=split.user_ids[split.eval_users],
         values=values,
         seed_std={},
+        measured=measured_now(loaded.view, "validation"),
     )
 
 
@@ -77,12 +79,14 @@ def final_sample(root: Path) -> Sample:
     seeds = best["seed"].nunique()
     users = best.drop(columns=["config", "seed", "part"]).groupby("user_id", sort=True).mean()
     ids = sorted({row["split_id"] for row in final.document["results"]["best"]["models"]})
+    view = RunView.open(root)
     return Sample(
-        name=RunView.open(root).name,
+        name=view.name,
         split_id=digest(ids),
         users=users.index.to_numpy(),
         values={name: users[name].to_numpy(dtype=np.float64) for name in users.columns},
         seed_std=_seed_error(final, seeds),
+        measured=measured_now(view, "test"),
     )
 
 

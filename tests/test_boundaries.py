@@ -32,6 +32,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "recsearch/suggest": ("ray", "lenskit", "torch", "recsearch.tuning", "recsearch.run"),
     "analysis": (
         "ray", "torch", "lenskit", "recsearch.tuning", "recsearch.models", "recsearch.data",
+        "recsearch.loading", "recsearch.measuring", "recsearch.samples", "recsearch.profiling",
     ),
 }  # fmt: skip
 """Room to the modules that nothing in it may import."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from analysis.catalogue import Group
 from analysis.figures import Table
 from analysis.formatting import metric, plural
+from analysis.naming import labels
 from analysis.plots.ranges import linear_ticks
 from analysis.plots.svg import BASELINE, DONE, GRID, INK, MUTED, PAPER, canvas, shorten
 
@@ -55,8 +56,8 @@ def caption(info: ComparisonInfo) -> str:
 
 
 def table(info: ComparisonInfo) -> Table:
-    """One row per run."""
-    return Table(("run", "best", "default", "baseline"), tuple(map(tuple, info.bars)))
+    """Every run."""
+    return Table(("run", "best", "default", "baseline"), tuple(tuple(bar) for bar in info.bars))
 
 
 def draw_comparison(info: ComparisonInfo, name: str) -> str:
@@ -79,7 +80,8 @@ def draw_comparison(info: ComparisonInfo, name: str) -> str:
         low, high = min(values) - pad, max(values) + pad
         axes.set_xlim(low, high)
         axes.set_ylim(len(info.bars) - 0.5, -0.5)
-        axes.set_yticks(range(len(info.bars)), [shorten(bar.run, 18) for bar in info.bars])
+        names = labels([bar.run for bar in info.bars])
+        axes.set_yticks(range(len(names)), [shorten(name, 18) for name in names])
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.cli.words import metric_names
-from recsearch.errors import UsageError
+from recsearch.errors import RecsearchError, UsageError
 
 
 @click.command()
@@ -44,6 +44,9 @@ def compare(
     Differences come with a bootstrap interval, Wilcoxon's and the t test, effect sizes and Holm's
     correction over all metrics and pairs, with --test beside what seeds alone do, where
     recsearch final has measured several. Exit code 3 if the runs were measured on other splits.
+
+    The result is kept in comparisons/ of one of the runs; recsearch report shows it until one of
+    them has another best epoch.
     """
     from recsearch.comparison import compare as compare_samples
     from recsearch.samples import final_sample, told_apart, validation_sample
@@ -64,7 +67,9 @@ def compare(
     samples = [
         final_sample(root) if test else validation_sample(root, names, store_url) for root in roots
     ]
-    rows = compare_samples(told_apart(samples, roots), names)
+    samples = told_apart(samples, roots)
+    rows = compare_samples(samples, names)
+    _keep(roots, "test" if test else "validation", samples, rows)
     if as_json:
         print_json([asdict(row) for row in rows])
     elif as_csv:
@@ -74,6 +79,18 @@ def compare(
     else:
         for line in _show(rows, test=test):
             click.echo(line)
+
+
+def _keep(roots: list[Path], kind: str, samples: list[Any], rows: list[Any]) -> None:
+    """Keep the result for pages; runs that others own can be compared all the same."""
+    from recsearch.comparison_file import save_comparison
+
+    if len({root.resolve().name for root in roots}) < len(roots):
+        return  # pages are named by folder, so none can show both
+    try:
+        save_comparison(roots, kind, samples, rows)
+    except RecsearchError as err:
+        click.echo(f"note: not kept for pages: {err.message}", err=True)
 
 
 def _show(rows: list[Any], *, test: bool) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsearch.cli.data_lines import lines, official
 from recsearch.cli.data_options import data_section, reading_options, split_option
-from recsearch.cli.options import json_option
+from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.errors import DataError
 
@@ -43,7 +44,7 @@ def list_(as_json: bool) -> None:
             row["name"],
             row["title"],
             *("" if row[key] is None else f"{row[key]:,}" for key in ("users", "items", "ratings")),
-            _official(row),
+            official(row),
             row["path"] or row["state"],
         )
         for row in rows
@@ -69,7 +70,7 @@ def show(
     if as_json:
         print_json(facts)
         return
-    for line in _lines(facts):
+    for line in lines(facts):
         click.echo(line)
 
 
@@ -140,9 +141,22 @@ def fetch(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**source, "path": None if path is None else str(path)})
         return
-    click.echo(f"{entry.name}: {path or 'generated, nothing to fetch'} ({_official(source)})")
+    click.echo(f"{entry.name}: {path or 'generated, nothing to fetch'} ({official(source)})")
     for note in ratings.source.notes:
         click.echo(f"note: {note}")
+
+
+@data.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
+def profile(runs: tuple[Path, ...]) -> None:
+    """Record what is in the data set of RUNS, for the pages of recsearch report.
+
+    A search does so when it begins; this is for runs of before. Prints the files written.
+    """
+    from recsearch.profiling import write_profile
+
+    for run in runs:
+        click.echo(str(write_profile(run_path(run))))
 
 
 def _asked(
@@ -213,8 +227,10 @@ def _list_row(entry: Entry) -> dict[str, Any]:
 def _facts(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
     import numpy as np
 
+    from recsearch.data.profile import data_profile
+
     stars, counts = np.unique(ratings.values, return_counts=True)
-    times = ratings.times
+    times, profile = ratings.times, data_profile(ratings)
     return {
         **dataclasses.asdict(ratings.source),
         "dataset_id": ratings.dataset_id,
@@ -226,6 +242,7 @@ def _facts(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
         "histogram": {f"{star:g}": int(count) for star, count in zip(stars, counts, strict=True)},
         "first": None if times is None else str(times.min().astype("datetime64[s]")),
         "last": None if times is None else str(times.max().astype("datetime64[s]")),
+        "profile": {"users": profile["users"], "items": profile["items"]},
         "splits": _splits(ratings, spec),
     }
 
@@ -240,54 +257,3 @@ def _splits(ratings: Ratings, spec: SplitSpec) -> dict[str, Any]:
     except DataError as error:
         return facts | {"parts": [], "problem": error.message}
     return facts | {"parts": parts, "problem": None}
-
-
-def _lines(facts: dict[str, Any]) -> list[str]:
-    from recsearch.identity import short
-
-    lines = [
-        f"{'name':<12} {facts['name']}  ({facts['title']})",
-        f"{'users':<12} {facts['users']:,}",
-        f"{'items':<12} {facts['items']:,} known, {facts['rated_items']:,} rated",
-        f"{'ratings':<12} {facts['ratings']:,} ({facts['density']:.2%} of all pairs)",
-        *_bars(facts["histogram"]),
-    ]
-    if facts["first"] is not None:
-        lines.append(f"{'given':<12} {facts['first']} to {facts['last']} UTC")
-    lines += [
-        f"{'dataset id':<12} {facts['dataset_id']}",
-        f"{'source':<12} {facts['origin']} ({_official(facts)})",
-    ]
-    if facts["sha256"] is not None:
-        lines.append(f"{'SHA-256':<12} {facts['sha256']}")
-    lines += [f"{'note':<12} {note}" for note in facts["notes"]]
-    splits = facts["splits"]
-    if splits["problem"] is not None:
-        return [*lines, f"{'split':<12} none: {splits['problem']}"]
-    lines.append(f"{'split':<12} {splits['text']}")
-    lines += [
-        f"{'':<12} part {part['part']}: {short(part['split_id'])}, {part['eval_users']:,} users, "
-        f"{part['train_ratings']:,} training ratings"
-        for part in splits["parts"]
-    ]
-    return lines
-
-
-def _bars(histogram: dict[str, int], width: int = 30, most: int = 12) -> list[str]:
-    if len(histogram) > most:
-        values = list(histogram)
-        return [f"{'':<12} {len(values)} different values from {values[0]} to {values[-1]}"]
-    top = max(histogram.values())
-    return [
-        f"{'':<12} {star:>5} {'#' * round(width * count / top):<{width}} {count:>11,}"
-        for star, count in histogram.items()
-    ]
-
-
-def _official(row: dict[str, Any]) -> str:
-    if row["generated"]:
-        return "generated"
-    if row["sha256"] is None:
-        return ""
-    words = {True: "official", False: "not official", None: "no official digest known"}
-    return words[row["official"]]

@@ -7,11 +7,15 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsearch.cli.options import json_option, run_path
 from recsearch.errors import RecsearchError, UsageError
+
+if TYPE_CHECKING:
+    from recsearch.run import RunView
 
 
 @click.command()
@@ -31,19 +35,34 @@ from recsearch.errors import RecsearchError, UsageError
     envvar="RECSEARCH_STORE",
     help="Checkpoint store to name in the page's commands.  [default: none named]",
 )
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Write one page that compares the RUNs, instead of a page of each.",
+)
 @click.option("--watch", is_flag=True, help="Render anew whenever a run has changed, until Ctrl-C.")
 @json_option
 def report(
-    runs: tuple[Path, ...], out: Path, store_url: str | None, watch: bool, as_json: bool
+    runs: tuple[Path, ...],
+    out: Path,
+    store_url: str | None,
+    compare: bool,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     """Render the page of each RUN (default: all below runs/) and refresh the index.
 
     Pages need no server and no network; trials.csv, epochs.csv, best-config.json and the numbers of
     every figure lie beside them. A run in progress gives the page of what it has so far.
+    With the index come a page for each data set, and one for each group of runs that can be
+    compared; --compare writes one for the runs of your choice.
     """
     asked = [run_path(run) for run in runs]
-    if watch and as_json:
-        raise UsageError("--json prints what was rendered: it goes without --watch.")
+    if watch and (as_json or compare):
+        raise UsageError("--watch renders pages anew: it goes without --json and --compare.")
+    if compare:
+        _tell(*render_comparison(asked, out), as_json)
+        return
     pages, index, failures = render(asked, out, store_url)
     _tell(pages, index, as_json)
     if watch:
@@ -75,10 +94,33 @@ def render(
         raise rendered[0].error
     pages = [each.page for each in rendered if each.page is not None]
     readable = [each.run for each in rendered if each.page is not None]
-    failures = [f"{each.run}: {each.error}" for each in rendered if each.error is not None]
-    others = [run for run in known if run.resolve() not in {r.resolve() for r in asked}]
-    readable += [run for run in others if opens(run)]
-    return pages, render_index(readable, out), failures
+    damaged = {each.run: str(each.error) for each in rendered if each.error is not None}
+    failures = [f"{run}: {text}" for run, text in damaged.items()]
+    views, left_out = open_runs([*readable, *_others(known, asked)])
+    index = render_index(views, out, {run.name: text for run, text in (damaged | left_out).items()})
+    return pages, index, failures
+
+
+def render_comparison(asked: list[Path], out: Path) -> tuple[list[Path], Path]:
+    """Render the page that compares ``asked`` runs, and the index of all.
+
+    Raises:
+        UsageError: fewer than two runs.
+        RecsearchError: one of them cannot be read.
+    """
+    from analysis import render_comparison as write_comparison
+    from analysis import render_index
+
+    known = _known()
+    _refuse_clashes([*asked, *known])
+    page = write_comparison(asked, out)
+    views, damaged = open_runs([*asked, *_others(known, asked)])
+    return [page], render_index(views, out, {run.name: text for run, text in damaged.items()})
+
+
+def _others(known: list[Path], asked: list[Path]) -> list[Path]:
+    there = {run.resolve() for run in asked}
+    return [run for run in known if run.resolve() not in there]
 
 
 def _known() -> list[Path]:
@@ -110,16 +152,27 @@ def _refuse_clashes(runs: list[Path]) -> None:
         )
 
 
+def open_runs(runs: list[Path]) -> tuple[list[RunView], dict[Path, str]]:
+    """Runs for the index, each opened once, and what is wrong with those that cannot be read."""
+    found = {run.resolve(): open_or_tell(run) for run in runs}
+    views = [view for view in found.values() if not isinstance(view, str)]
+    return views, {run: text for run, text in found.items() if isinstance(text, str)}
+
+
 def opens(run: Path) -> bool:
-    """Whether a run that was not asked for can be read; a damaged one is left out with a line."""
+    """Whether a run can be read; a damaged one is left out with a line."""
+    return not isinstance(open_or_tell(run), str)
+
+
+def open_or_tell(run: Path) -> RunView | str:
+    """A run that was not asked for; a damaged one is left out with a line, which is returned."""
     from recsearch.run import RunView
 
     try:
-        RunView.open(run)
+        return RunView.open(run.resolve())
     except RecsearchError as err:
         click.echo(f"left out: {err}", err=True)
-        return False
-    return True
+        return str(err)
 
 
 def _tell(pages: list[Path], index: Path, as_json: bool) -> None:

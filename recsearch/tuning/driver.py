@@ -138,16 +138,17 @@ def _settle_identity(paths: RunPaths, resolved: Resolved) -> dict[str, Any]:
         RecsearchError: the folder holds a journal without its identity.
     """
     found = read_identity(paths)
-    if found is not None:
-        return found
-    if paths.journal.exists():
+    if found is None and paths.journal.exists():
         raise RecsearchError(
             f"{paths.root}: a journal without run.json; nothing was changed.",
             hint="Put run.json back, or move the folder aside with --fresh.",
         )
-    identity = {**resolved.identity, "run_id": uuid.uuid4().hex, "created": now()}
-    write_atomic(paths.identity, identity)
-    return identity
+    if found is None:
+        found = {**resolved.identity, "run_id": uuid.uuid4().hex, "created": now()}
+        write_atomic(paths.identity, found)
+    if resolved.profile is not None:
+        write_atomic(paths.data_profile, resolved.profile)
+    return found
 
 
 def make_suggester_of(resolved: Resolved) -> Suggester:

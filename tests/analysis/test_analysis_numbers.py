@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import formatting, reproduce
+from analysis import formatting, naming, reproduce, side_by_side
 from analysis.parameters import at_edge
 from analysis.plots.curves import spread
 from analysis.plots.ranges import (
@@ -25,7 +25,7 @@ from analysis.values import Reference
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@pytest.mark.parametrize("module", [formatting, reproduce])
+@pytest.mark.parametrize("module", [formatting, naming, reproduce, side_by_side])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

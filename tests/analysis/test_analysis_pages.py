@@ -361,7 +361,9 @@ def test_report_renders_all_runs_and_the_index(workplace):
         "reports/iknn/index.html", "reports/one/index.html", "reports/index.html",
     ]  # fmt: skip
     index = Page(workplace / "reports" / "index.html")
-    assert sorted(pages_linked(index)) == ["iknn/index.html", "one/index.html"]
+    links = [v for t, n, v in index.attributes if t == "a" and n == "href"]
+    runs = [link for link in links if link.count("/") == 1 and link.endswith(".html")]
+    assert sorted(set(runs)) == ["iknn/index.html", "one/index.html"]
 
 
 def test_report_of_one_run_refreshes_the_index_over_all(workplace):
@@ -373,7 +375,9 @@ def test_report_of_one_run_refreshes_the_index_over_all(workplace):
         "index": "reports/index.html",
     }
     index = Page(workplace / "reports" / "index.html")
-    assert pages_linked(index) == ["one/index.html"]
+    links = {v for t, n, v in index.attributes if t == "a" and n == "href"}
+    assert "one/index.html" in links
+    assert "iknn/index.html" not in links
     assert "iknn" in index.text
 
 

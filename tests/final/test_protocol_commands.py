@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from final_tools import copy
 
 from recsearch.cli import cli
+from recsearch.comparison_file import read_comparisons
 from recsearch.errors import UsageError
 from recsearch.loading import split_of
 from recsearch.run import RunView
@@ -64,6 +65,42 @@ def test_compare_by_validation_and_by_test(noisy_run: RunView, tmp_path: Path) -
     text = invoke("compare", *roots, "--test").stdout
     assert "seeds" in text.splitlines()[0]
     assert "test parts" in text
+    assert not (roots[0] / "comparisons").exists(), "pages are named by folder, and these are alike"
+
+
+def test_compare_keeps_what_it_found_for_pages(noisy_run: RunView, tmp_path: Path) -> None:
+    """Renamed copies, so that both have a page; the first by name has the result."""
+    roots = [copy(noisy_run, tmp_path / name).rename(tmp_path / name / name) for name in "ab"]
+    views = {root.name: RunView.open(root) for root in roots}
+    invoke("compare", *reversed(roots), "--metrics", "RMSE")
+    (stored,) = read_comparisons(roots[0])
+    assert read_comparisons(roots[1]) == []
+    assert (stored.kind, list(stored.runs)) == ("validation", ["b", "a"])
+    assert [row.metric for row in stored.rows] == ["RMSE"]
+    assert stored.matches(views)
+    assert stored.outdated(views) == []
+    trial, row = noisy_run.best()
+    assert (stored.runs["a"]["trial"], stored.runs["a"]["epoch"]) == (trial.number, row.epoch)
+    invoke("compare", *roots)
+    (again,) = read_comparisons(roots[0])
+    assert len(again.rows) > 1, "of the same runs, so in its place"
+    for root in roots:
+        invoke("final", root, "--parts", 1, "--seeds", 1, "--workers", 1, "--no-default", "-q")
+    invoke("compare", *roots, "--test")
+    tested, _ = sorted(read_comparisons(roots[0]), key=lambda found: found.kind)
+    assert (tested.kind, tested.outdated(views)) == ("test", [])
+    invoke("final", roots[1], "--parts", 1, "--seeds", 1, 2, "--workers", 1, "--no-default", "-q")
+    assert tested.outdated(views) == ["b"]
+
+
+def test_runs_that_cannot_be_written_are_compared_all_the_same(
+    noisy_run: RunView, tmp_path: Path
+) -> None:
+    roots = [copy(noisy_run, tmp_path / name).rename(tmp_path / name / name) for name in "ab"]
+    (roots[0] / "comparisons").write_text("in the way")
+    result = invoke("compare", *roots, "--metrics", "RMSE", "--json")
+    assert json.loads(result.stdout)[0]["metric"] == "RMSE"
+    assert "not kept for pages" in result.stderr
 
 
 def test_evaluate_measures_from_the_store_and_tells_what_is_missing(
