@@ -21,8 +21,7 @@ from analysis.exports import best_config_json, epochs_csv, pareto_json, trials_c
 from analysis.final import final_info
 from analysis.folds import folds_info
 from analysis.overview import facts, overview_info
-from analysis.parameters import parameters_info
-from analysis.plots import comparison, curves, front, histogram, progress, slices
+from analysis.plots import comparison, curves, front, histogram, progress
 from analysis.reproduce import reproduce_info
 from analysis.results import (
     best_info,
@@ -32,6 +31,8 @@ from analysis.results import (
     parameter_names,
     trials_info,
 )
+from analysis.sections.parameters import parameters_section
+from analysis.sections.space import space_section
 from recsearch.errors import RecsearchError
 from recsearch.run import RunView
 
@@ -104,23 +105,18 @@ def render_index(runs: Iterable[str | Path], out_dir: str | Path) -> Path:
 
 def _run_context(run: RunView, store_url: str | None) -> dict[str, Any]:
     overview = overview_info(run)
-    sliced = slices.slices_info(run)
     failures = failures_info(run)
     return {
         "overview": overview,
         "facts": facts(overview),
-        "parameters": parameters_info(run),
+        "space": space_section(run),
         "best": best_info(run),
         "folds": folds_info(run),
         "final": final_info(run),
         "objectives": [objective.name for objective in run.objectives],
         "front": front_rows(run),
         "front_figure": _front(run),
-        "slices": [_markup(svg) for svg in slices.draw_slices(sliced)],
-        "slices_caption": slices.caption(sliced),
-        "lines": sliced.lines(),
-        "states": sliced.states(),
-        "clipped": bool(sliced.limits and sliced.limits.clipped),
+        "parameters": parameters_section(run),
         "histogram": _histogram(run),
         "curves": _curves(run),
         "progress": _progress(run),

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.formatting import number, plural, value_text
-from analysis.parameters import Parameter, parameters_info, relative_position
+from analysis.parameters import (
+    EDGE,
+    Parameter,
+    parameters_info,
+    relative_position,
+    value_at,
+)
 from analysis.values import Point, points
 from recsearch.identity import canonical_json
 from recsearch.run import RunView
@@ -102,14 +108,21 @@ def regions_info(run: RunView) -> tuple[Region, ...]:
     return tuple(_region(parameter, ended, best) for parameter in parameters_info(run))
 
 
-def advice(region: Region) -> str:
-    """What the trials say about one parameter, and what to search next; "" below `FEWEST`."""
+def advice(region: Region, matters: bool | None = None) -> str:
+    """What the trials say about one parameter, and what to search next; "" below `FEWEST`.
+
+    Args:
+        region: where its best trials lie.
+        matters: whether it takes the average share of the importance or more by one method; None
+            where that is not known. A searcher crowds its trials around its best, on parameters
+            that do not matter too: a narrow region of such a one is no reason to cut its range.
+    """
     if not region.best:
         return ""
     if region.parameter.scale == "category":
-        return _category_advice(region)
-    parts = [_range_advice(region), _edge_advice(region.parameter)]
-    return " ".join(part for part in parts if part)
+        return _category_advice(region, matters)
+    edge = _edge_advice(region, crowd=matters is not False)
+    return " ".join(filter(None, (_range_advice(region, matters), edge)))
 
 
 def _region(
@@ -148,44 +161,72 @@ def _choices(parameter: Parameter, tried: list[Any], good: list[Any]) -> tuple[C
     )
 
 
-def _category_advice(region: Region) -> str:
+def _category_advice(region: Region, matters: bool | None) -> str:
     top = max(region.choices, key=lambda choice: choice.best)
     others = region.trials - top.trials
     if top.best < region.best:
-        shares = ", ".join(f"{c.text} {c.best}" for c in region.choices if c.best)
-        return f"of the best {region.best} trials: {shares}. Keep these."
+        shares = ", ".join(f"{c.best} {c.text}" for c in region.choices if c.best)
+        return f"the best {region.best} trials are {shares}; keep these."
     text = f"all of the best {region.best} trials have {top.text}"
-    if others >= FEWEST_ELSEWHERE:
-        return f"{text}, and none of the {plural(others, 'trial')} with another value. Fix it."
-    return f"{text}, but only {plural(others, 'trial')} tried another value."
+    return f"{text}{_verdict(others, 'with another value', 'Fix it.', matters)}"
 
 
-def _range_advice(region: Region) -> str:
+def _range_advice(region: Region, matters: bool | None) -> str:
     if region.span is None:
         return ""
     low, high = number(region.low, 3), number(region.high, 3)
     where = f"at {low}" if region.low == region.high else f"in {low} to {high}"
     text = f"the best {region.best} trials lie {where}"
-    if region.span[1] - region.span[0] > NARROW:
-        if region.span[1] - region.span[0] > 1 - NARROW:
-            return f"{text}, most of its range; no part of it can go."
+    width = region.span[1] - region.span[0]
+    if width > 1 - NARROW:
+        return f"{text}, most of its range; no part of it can go."
+    if width > NARROW:
         return f"{text}, too wide to cut much of its range."
-    if region.elsewhere >= FEWEST_ELSEWHERE:
-        return (
-            f"{text}; {plural(region.elsewhere, 'trial')} elsewhere did not get there. "
-            "The rest of its range can go."
-        )
-    return f"{text}, but only {plural(region.elsewhere, 'trial')} tried another value."
+    cut = f"Its range can be cut to {_cut(region.parameter, *region.span)}."
+    return text + _verdict(region.elsewhere, "elsewhere", cut, matters)
 
 
-def _edge_advice(parameter: Parameter) -> str:
-    if parameter.edge is None:
+def _cut(row: Parameter, start: float, end: float) -> str:
+    """The range of the best trials and half as much on either side, inside the old range."""
+    if row.low is None or row.high is None:
         return ""
-    upper = parameter.edge == "upper"
-    bound = parameter.high if upper else parameter.low
-    if not upper and parameter.kind == "int" and bound in (0, 1):
-        return f"The selected value is at its least, {number(bound, 3)}."
-    return (
-        f"The selected value is at the {parameter.edge} edge: widen {parameter.name} "
-        f"{'beyond' if upper else 'below'} {number(bound, 3)}."
-    )
+    margin = max(0.05, (end - start) / 2)
+    found = [
+        value_at(min(max(at, 0.0), 1.0), row.low, row.high, row.scale)
+        for at in (start - margin, end + margin)
+    ]
+    if row.scale == "log2":
+        found = [2.0 ** round(math.log2(value)) for value in found]
+    elif row.kind == "int":
+        found = [float(round(value)) for value in found]
+    digits = 4 if row.kind == "int" else 2
+    return f"{number(found[0], digits)} to {number(found[1], digits)}"
+
+
+def _verdict(others: int, where: str, consequence: str, matters: bool | None) -> str:
+    """How a crowd of the best trials is to be taken, given how many ``others`` there are."""
+    if others < FEWEST_ELSEWHERE:
+        return f", but only {plural(others, 'trial')} lie {where}."
+    text = f"; of the {plural(others, 'trial')} {where} none is among them."
+    if matters is False:
+        return (
+            f"{text} It matters less than the average by both methods, so the searcher may just "
+            "have stayed there."
+        )
+    return f"{text} {consequence}"
+
+
+def _edge_advice(region: Region, *, crowd: bool) -> str:
+    """What to do where the selected value, or a ``crowd`` of the best, is at the edge."""
+    row, span = region.parameter, region.span
+    narrow = crowd and span is not None and span[1] - span[0] <= NARROW
+    upper = row.edge == "upper" or (narrow and span is not None and span[1] >= 1 - EDGE)
+    lower = row.edge == "lower" or (narrow and span is not None and span[0] <= EDGE)
+    who = "The selected value is" if row.edge else "They are"
+    if upper:
+        return f"{who} at its upper edge: widen it beyond {number(row.high, 3)}."
+    if not lower:
+        return ""
+    if row.kind == "int" and row.low in (0, 1):
+        return f"{who} at the least it can be, {number(row.low, 3)}."
+    return f"{who} at its lower edge: widen it below {number(row.low, 3)}."
