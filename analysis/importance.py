@@ -166,7 +166,10 @@ def _reason(metric: str, data: Codes) -> str:
 
 
 def _too_few(n: int) -> str:
-    return f"{plural(n, 'trial')} finished; importance is shown from {FEWEST} on."
+    return (
+        f"Which parameter matters cannot be told yet: {plural(n, 'trial')} finished, and it "
+        f"takes {FEWEST}."
+    )
 
 
 def _rank(data: Codes, top: int) -> tuple[tuple[Importance, ...], int]:

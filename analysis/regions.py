@@ -222,7 +222,7 @@ def _edge_advice(region: Region, *, crowd: bool) -> str:
     narrow = crowd and span is not None and span[1] - span[0] <= NARROW
     upper = row.edge == "upper" or (narrow and span is not None and span[1] >= 1 - EDGE)
     lower = row.edge == "lower" or (narrow and span is not None and span[0] <= EDGE)
-    who = "The selected value is" if row.edge else "They are"
+    who = "The selected value is" if row.edge else "The best are"
     if upper:
         return f"{who} at its upper edge: widen it beyond {number(row.high, 3)}."
     if not lower:

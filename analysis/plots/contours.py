@@ -123,9 +123,9 @@ def caption(info: ContoursInfo) -> str:
     text = (
         f"{info.metric} ({better} is better) over pairs of {which}, on their own scales: a "
         f"smoothed surface through {plural(len(info.trials), 'trial')} (kriging with a linear "
-        "variogram), whatever the other parameters were. The stronger the colour, the better; lines "
-        "are marked with their values. Nothing is drawn where no trial is near. Filled marks: "
-        "done; hollow: pruned, with their best epoch; ring: the best."
+        "variogram), whatever the other parameters were. The stronger the colour, the better; "
+        "lines are marked with their values. Nothing is drawn where no trial is near. Filled "
+        "marks: done; hollow: pruned, with their best epoch; ring: the best."
     )
     if info.cut:
         text += f" {plural(info.cut, 'trial')} far worse than the rest count as at the fence."

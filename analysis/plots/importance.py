@@ -14,7 +14,7 @@ from analysis.importance import (
 from analysis.plots.ranges import Tick
 from analysis.plots.svg import BASELINE, DONE, GRID, INK, PAPER, Canvas, canvas, shorten
 
-_WIDTH, _ROW = 560, 44
+_WIDTH, _ROW = 430, 40
 _METHODS = (("PED-ANOVA", DONE, "o"), ("fANOVA", BASELINE, "s"))
 
 
@@ -48,7 +48,7 @@ def table(info: ImportanceInfo) -> Table:
 
 def draw_importance(info: ImportanceInfo) -> str:
     """A circle and a square per parameter on lines as long as their intervals."""
-    longest = max(len(shorten(row.name, 28)) for row in info.ranked)
+    longest = max(len(shorten(row.name, 24)) for row in info.ranked)
     left = max(70, 6.3 * longest + 18)
     height = _ROW * len(info.ranked) + 66
     with canvas(_WIDTH, height, left=left, bottom=40, top=26, right=16) as figure:
@@ -58,7 +58,7 @@ def draw_importance(info: ImportanceInfo) -> str:
         figure.x_ticks([Tick(v / 4, f"{25 * v} %") for v in range(5)])
         axes.grid(axis="x", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_yticks(range(len(info.ranked)), [shorten(r.name, 28) for r in info.ranked])
+        axes.set_yticks(range(len(info.ranked)), [shorten(r.name, 24) for r in info.ranked])
         axes.tick_params(axis="y", pad=9)
         axes.set_xlabel("share of the importance of all parameters")
         for at, row in enumerate(info.ranked):

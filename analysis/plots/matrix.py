@@ -68,6 +68,7 @@ def _draw_panel(
         axes.set_xlabel(shorten(x.name, 26), fontsize=9.5)
     if leftmost:
         axes.set_ylabel(shorten(y.name, 26), fontsize=9.5)
+        axes.yaxis.set_label_coords(-52 / axes.bbox.width, 0.5)
     _draw_surface(figure, info, panel)
     _draw_trials(figure, info, panel)
 
@@ -96,7 +97,10 @@ def _draw_surface(figure: Canvas, info: ContoursInfo, panel: Panel) -> None:
         labels = {level.value: level.label for level in shown}
         axes.clabel(lines, fmt=labels, fontsize=7.5, colors=[INK], inline_spacing=2)
     if cover.min() < 0:
-        axes.contourf(steps, steps, cover, [cover.min() - 1.0, 0.0], colors=[PAPER], zorder=2.5)
+        # Beyond the outermost steps too, where the edge of a layer would show as a hairline.
+        wide = np.concatenate([[-_SEAM], steps, [1 + _SEAM]])
+        axes.contourf(wide, wide, np.pad(cover, 1, mode="edge"), [cover.min() - 1.0, 0.0],
+                      colors=[PAPER], zorder=2.2)  # fmt: skip
 
 
 def _layer(info: ContoursInfo) -> float:

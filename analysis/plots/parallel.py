@@ -16,7 +16,7 @@ from analysis.plots.unit import UnitAxis, unit_axis
 from analysis.regions import best_tenth, judged, place
 from recsearch.run import RunView
 
-_AXIS, _HEIGHT, _LEFT, _RIGHT = 118, 330, 58, 62
+_AXIS, _NARROWEST, _HEIGHT, _LEFT, _RIGHT = 118, 560, 330, 58, 62
 
 
 class Line(NamedTuple):
@@ -113,7 +113,7 @@ def table(info: ParallelInfo) -> Table:
 
 def draw_parallel(info: ParallelInfo) -> str:
     """Quiet lines first, then the best tenth, then the best."""
-    width = _LEFT + _RIGHT + _AXIS * (len(info.axes) - 1)
+    width = max(_NARROWEST, _LEFT + _RIGHT + _AXIS * (len(info.axes) - 1))
     with canvas(width, _HEIGHT, left=_LEFT, right=_RIGHT, bottom=46, top=14) as figure:
         axes = figure.axes
         axes.set_axis_off()

@@ -48,7 +48,7 @@ def draw_place(region: Region) -> str:
               'style="fill:none;stroke:var(--muted);stroke-width:1"/>']  # fmt: skip
     if region.middle is not None:
         low, high = (_x(v) for v in region.middle)
-        shapes.append(f'<rect x="{low - 1.5:.1f}" y="4.5" width="{high - low + 3:.1f}" height="7" '
+        shapes.append(f'<rect x="{low - 1.5:.1f}" y="3" width="{high - low + 3:.1f}" height="10" '
                       'rx="2" style="fill:var(--done);fill-opacity:.45"/>')  # fmt: skip
     if at is not None:
         x = _x(min(max(at, 0.0), 1.0))

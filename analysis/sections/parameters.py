@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -106,8 +107,9 @@ def _disagree(info: ImportanceInfo, by_ped: Importance, by_fanova: Importance) -
         len(weak), "neither is certain")  # fmt: skip
     return (
         f"The two methods disagree on which parameter matters most. PED-ANOVA: {by_ped.name} "
-        f"({_share(ped, '; ')}), which sets the best {info.top} trials apart. fANOVA: {by_fanova.name} "
-        f"({_share(fanova, '; ')}), with which {info.metric} varies most over the whole space.",
+        f"({_share(ped, '; ')}), which sets the best {info.top} trials apart. fANOVA: "
+        f"{by_fanova.name} ({_share(fanova, '; ')}), with which {info.metric} varies most over "
+        "the whole space.",
         f"They come first in {_times(info, ped)} and {_times(info, fanova)} resamples of the "
         f"{info.n} finished trials: {doubt}.",
     )
@@ -171,5 +173,8 @@ def _parallel(run: RunView) -> Figure | None:
 
 
 def _wide(svg: str) -> Markup:
-    """On a phone the figure keeps a width at which it can be read, and scrolls."""
-    return Markup(f'<div class="scroll broad" tabindex="0">{svg}</div>')  # noqa: S704 - ours
+    """A figure at a width of its own, a little over that it was drawn for; scrolls on a phone."""
+    box = re.search(r'viewBox="0 0 ([0-9.]+) ', svg)
+    width = round(1.15 * float(box[1])) if box else 736
+    opening = f'<div class="scroll broad" tabindex="0" style="--width:{width}px">'
+    return Markup(f"{opening}{svg}</div>")  # noqa: S704 - drawn by us, escapes what a run says
