@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
 
-DEPTH = 5
+DEPTH = 4
 """Of the trees of fANOVA; deeper ones cost more and follow the noise of 20 to 100 trials."""
 FEW_VALUES = 12
 

@@ -16,7 +16,7 @@ import numpy as np
 from analysis.evaluators import Codes, Evaluation
 from analysis.formatting import plural
 from analysis.parameters import Parameter, parameters_info
-from analysis.regions import place
+from analysis.regions import evenly, place
 from analysis.values import Point, points
 from recsearch.identity import canonical_json
 from recsearch.run import RunView
@@ -24,9 +24,9 @@ from recsearch.run import RunView
 FEWEST = 20
 """Finished trials below which no importance is shown."""
 RESAMPLES = 40
-TREES, RESAMPLED_TREES = 32, 4
+TREES, RESAMPLED_TREES = 32, 3
 MOST_TRIALS = 200
-"""The best and the other trials, thinned evenly by rank, that are used of more: time is bounded."""
+"""Trials that are used of more, evenly by rank, so that the time it takes is bounded."""
 TOP, FEWEST_TOP = 0.1, 5
 """Share of the trials that PED-ANOVA sets apart, and the number that Optuna asks for at least."""
 INTERVAL = (5.0, 95.0)
@@ -97,7 +97,8 @@ def importance_info(run: RunView) -> ImportanceInfo:
     always = [p for p in parameters if finished and taking[p.name] == len(finished)]
     left_out = tuple((p.name, taking[p.name]) for p in parameters if p not in always)
     sign = -1.0 if run.objective.direction == "max" else 1.0
-    data = _data(always, finished, values, sign)
+    used = evenly(finished, run.objective.direction, MOST_TRIALS)
+    data = _data(always, used, values, sign)
     empty = ImportanceInfo(
         run.objective.name, (), len(data.costs), len(finished), 0, 0, left_out, ""
     )
@@ -130,10 +131,6 @@ def _data(
         if None not in row:
             rows.append(row)
             costs.append(sign * point.value)
-    if len(costs) > MOST_TRIALS:
-        order = np.argsort(costs, kind="stable")
-        kept = np.sort(order[np.linspace(0, len(costs) - 1, MOST_TRIALS).round().astype(int)])
-        rows, costs = [rows[i] for i in kept], [costs[i] for i in kept]
     codes = np.array(rows, dtype=np.float64).reshape(len(costs), len(parameters))
     return Codes(tuple(parameters), codes, np.array(costs, dtype=np.float64))
 

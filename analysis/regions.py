@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,16 @@ def best_tenth(run: RunView) -> tuple[Point, ...]:
     sign = -1.0 if run.objective.direction == "max" else 1.0
     ranked = sorted(found, key=lambda point: (sign * point.value, point.epoch, point.trial))
     return tuple(ranked[: max(FEWEST_BEST, math.ceil(len(ranked) / 10))])
+
+
+def evenly(found: Sequence[Point], direction: str, most: int) -> tuple[Point, ...]:
+    """At most ``most`` of the trials, evenly by rank of the objective, the best among them."""
+    if len(found) <= most:
+        return tuple(found)
+    sign = -1.0 if direction == "max" else 1.0
+    order = np.argsort([sign * point.value for point in found], kind="stable")
+    kept = order[np.linspace(0, len(found) - 1, most).round().astype(int)]
+    return tuple(found[at] for at in sorted(kept.tolist()))
 
 
 def place(parameter: Parameter, value: Any) -> float | None:

@@ -16,7 +16,7 @@ from analysis.importance import ImportanceInfo
 from analysis.parameters import Parameter, parameters_info
 from analysis.plots.ranges import Tick, linear_ticks, value_range
 from analysis.plots.unit import UnitAxis, unit_axis
-from analysis.regions import FEWEST, judged, place
+from analysis.regions import FEWEST, evenly, judged, place
 from analysis.values import Point
 from recsearch.run import RunView
 
@@ -28,7 +28,8 @@ NEAR = 0.18
 """Distance from the nearest trial, in sides of a panel, beyond which nothing is drawn."""
 HEM = 0.03
 """How far the surface goes beyond the convex hull of the trials, so that marks lie on it."""
-_NEIGHBOURS = 150
+MOST_TRIALS = 300
+"""Trials that are used and drawn of more, evenly by rank."""
 
 
 class Panel(NamedTuple):
@@ -57,7 +58,7 @@ class ContoursInfo(NamedTuple):
 
     Attributes:
         ranked: whether the parameters are the most important ones, or all there are.
-        trials: those drawn in every panel.
+        trials: those drawn in every panel, of ``ended`` done and pruned ones.
         levels: values at which lines are drawn.
         cut: trials whose value was cut at the fence of the axes (`value_range`) beforehand.
         categories: parameters left out, since there is nothing between their values.
@@ -69,6 +70,7 @@ class ContoursInfo(NamedTuple):
     ranked: bool
     panels: tuple[Panel, ...]
     trials: tuple[Point, ...]
+    ended: int
     best: int | None
     levels: tuple[Tick, ...]
     cut: int
@@ -84,7 +86,8 @@ def contours_info(run: RunView, importance: ImportanceInfo) -> ContoursInfo | No
     chosen, categories = _chosen(run, importance)
     values = {trial.number: trial.params for trial in run.trials}
     placed = []
-    for point in judged(run):
+    ended = judged(run)
+    for point in evenly(ended, run.objective.direction, MOST_TRIALS):
         params = values[point.trial]
         at = [place(p, params[p.name]) for p in chosen if p.name in params]
         if len(at) == len(chosen) and None not in at:
@@ -109,6 +112,7 @@ def contours_info(run: RunView, importance: ImportanceInfo) -> ContoursInfo | No
         ranked=bool(importance.ranked),
         panels=panels,
         trials=tuple(point for point, _ in placed),
+        ended=len(ended),
         best=best[0].number if best else None,
         levels=tuple(levels),
         cut=limits.clipped,
@@ -127,6 +131,8 @@ def caption(info: ContoursInfo) -> str:
         "lines are marked with their values. Nothing is drawn where no trial is near. Filled "
         "marks: done; hollow: pruned, with their best epoch; ring: the best."
     )
+    if info.ended > MOST_TRIALS:
+        text += f" Of {plural(info.ended, 'trial')}, evenly by rank."
     if info.cut:
         text += f" {plural(info.cut, 'trial')} far worse than the rest count as at the fence."
     if info.categories:
@@ -177,9 +183,7 @@ def _panel(x: int, y: int, places: Sequence[tuple[float, float]], found: np.ndar
     """
     at = np.array(places)
     centre, spread = float(found.mean()), float(found.std())
-    neighbours = _NEIGHBOURS if len(at) > 2 * _NEIGHBOURS else None
-    fit = RBFInterpolator(at, (found - centre) / spread, kernel="linear", smoothing=SMOOTHING,
-                          neighbors=neighbours)  # fmt: skip
+    fit = RBFInterpolator(at, (found - centre) / spread, kernel="linear", smoothing=SMOOTHING)
     steps = np.linspace(0, 1, GRID)
     mesh = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     surface = np.clip(fit(mesh) * spread + centre, found.min(), found.max())

@@ -13,10 +13,12 @@ from analysis.plots.ranges import Tick, linear_ticks, value_range
 from analysis.plots.sampled import jitter
 from analysis.plots.svg import BEST, DONE, INK, MUTED, Canvas, canvas, shorten
 from analysis.plots.unit import UnitAxis, unit_axis
-from analysis.regions import best_tenth, judged, place
+from analysis.regions import best_tenth, evenly, judged, place
 from recsearch.run import RunView
 
 _AXIS, _NARROWEST, _HEIGHT, _LEFT, _RIGHT = 118, 560, 330, 58, 62
+MOST_LINES = 300
+"""Trials that are drawn of more, evenly by rank."""
 
 
 class Line(NamedTuple):
@@ -33,14 +35,18 @@ class Line(NamedTuple):
 class ParallelInfo(NamedTuple):
     """All lines, worst first, so that the best are drawn on top.
 
-    ``axes`` end with the objective's. ``good`` of the lines are the best tenth. ``clipped`` lines
-    end at the limit of the objective's axis. ``spread``: lines through a category were moved apart.
+    Attributes:
+        axes: those of the parameters, then the objective's.
+        lines: of ``ended`` done and pruned trials.
+        clipped: lines that end at the limit of the objective's axis.
+        spread: whether lines through a category were moved apart.
     """
 
     metric: str
     direction: str
     axes: tuple[UnitAxis, ...]
     lines: tuple[Line, ...]
+    ended: int
     clipped: int
     spread: bool
 
@@ -57,7 +63,8 @@ def parallel_info(run: RunView) -> ParallelInfo | None:
     best = run.best()
     sign = -1.0 if run.objective.direction == "max" else 1.0
     lines = []
-    for point in sorted(found, key=lambda point: (-sign * point.value, point.trial)):
+    drawn = evenly(found, run.objective.direction, MOST_LINES)
+    for point in sorted(drawn, key=lambda point: (-sign * point.value, point.trial)):
         params = values[point.trial]
         places = [_place(p, params, point.trial) for p in parameters]
         last = (min(max(point.value, limits.low), limits.high) - limits.low) / (
@@ -75,7 +82,8 @@ def parallel_info(run: RunView) -> ParallelInfo | None:
         direction=run.objective.direction,
         axes=(*axes, UnitAxis(run.objective.name, tuple(ticks))),
         lines=tuple(lines),
-        clipped=limits.clipped,
+        ended=len(found),
+        clipped=sum(not limits.holds(point.value) for point in drawn),
         spread=any(parameter.scale == "category" for parameter in parameters),
     )
 
@@ -91,8 +99,10 @@ def caption(info: ParallelInfo) -> str:
         + (f" and {pruned} pruned (thin, dashed, with their best epoch)" if pruned else "")
         + f". Every parameter on its own scale; last {info.metric}, {better} is better."
     )
-    text += f" Strong: the best {good}. Thick, with ring and star: the best." if good else (
-        " Thick, with ring and star: the best.")  # fmt: skip
+    text += f" Strong: the best {good}." if good else ""
+    text += " Thick, with ring and star: the best." if any(r.best for r in info.lines) else ""
+    if info.ended > len(info.lines):
+        text += f" Of {plural(info.ended, 'trial')}, evenly by rank."
     if info.spread:
         text += " Lines of one category are spread."
     if info.clipped:
