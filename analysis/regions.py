@@ -120,19 +120,22 @@ def regions_info(run: RunView) -> tuple[Region, ...]:
 
 
 def advice(region: Region, matters: bool | None = None) -> str:
-    """What the trials say about one parameter, and what to search next; "" below `FEWEST`.
+    """What the trials say about one parameter, and what to search next.
+
+    "" below `FEWEST` trials; where fewer than `FEWEST_BEST` of the best take part, the edge alone.
 
     Args:
         region: where its best trials lie.
         matters: whether it takes the average share of the importance or more by one method; None
-            where that is not known. A searcher crowds its trials around its best, on parameters
-            that do not matter too: a narrow region of such a one is no reason to cut its range.
+            where that is not known, or trials are independent. A searcher that learns crowds its
+            trials around its best, on parameters that do not matter too: a narrow region of such
+            a one is no reason to cut its range.
     """
-    if not region.best:
-        return ""
+    edge = _edge_advice(region, matters) if region.trials >= FEWEST else ""
+    if region.best < FEWEST_BEST:
+        return edge
     if region.parameter.scale == "category":
         return _category_advice(region, matters)
-    edge = _edge_advice(region, crowd=matters is not False)
     return " ".join(filter(None, (_range_advice(region, matters), edge)))
 
 
@@ -227,17 +230,19 @@ def _verdict(others: int, where: str, consequence: str, matters: bool | None) ->
     return f"{text} {consequence}"
 
 
-def _edge_advice(region: Region, *, crowd: bool) -> str:
-    """What to do where the selected value, or a ``crowd`` of the best, is at the edge."""
+def _edge_advice(region: Region, matters: bool | None) -> str:
+    """What to do where the selected value, or a crowd of the best, is at the edge."""
     row, span = region.parameter, region.span
-    narrow = crowd and span is not None and span[1] - span[0] <= NARROW
+    narrow = matters is not False and span is not None and span[1] - span[0] <= NARROW
     upper = row.edge == "upper" or (narrow and span is not None and span[1] >= 1 - EDGE)
     lower = row.edge == "lower" or (narrow and span is not None and span[0] <= EDGE)
-    who = "The selected value is" if row.edge else "The best are"
-    if upper:
-        return f"{who} at its upper edge: widen it beyond {number(row.high, 3)}."
-    if not lower:
+    if not upper and not lower:
         return ""
-    if row.kind == "int" and row.low in (0, 1):
-        return f"{who} at the least it can be, {number(row.low, 3)}."
-    return f"{who} at its lower edge: widen it below {number(row.low, 3)}."
+    who = "The selected value is" if row.edge else "The best are"
+    side, beyond = ("upper", "beyond") if upper else ("lower", "below")
+    bound = number(row.high if upper else row.low, 3)
+    if not upper and row.kind == "int" and row.low in (0, 1):
+        return f"{who} at the least it can be, {bound}."
+    if matters is False:
+        return f"{who} at its {side} edge, {bound}, which matters little."
+    return f"{who} at its {side} edge: widen it {beyond} {bound}."

@@ -13,7 +13,7 @@ from analysis.plots.svg import BEST, DONE, INK, MUTED, PAPER, Canvas, canvas, sh
 _GROUND = 0.07
 """Opacity of the worst that is drawn."""
 _SEAM = 0.05
-_GAP, _LEFT, _BOTTOM, _TOP, _RIGHT = 14.0, 74.0, 46.0, 10.0, 12.0
+_GAP, _LEFT, _BOTTOM, _TOP, _RIGHT = 24.0, 74.0, 46.0, 10.0, 12.0
 
 
 class _Layout(NamedTuple):

@@ -11,13 +11,15 @@ from analysis.figures import Figure, figure
 from analysis.importance import Estimate, Importance, ImportanceInfo, importance_info
 from analysis.plots import contours, importance, matrix, parallel, slices
 from analysis.regions import FEWEST, advice, judged, regions_info
-from analysis.values import Reference
+from analysis.values import Reference, dig
 from recsearch.run import RunView
 
 CLEAR = 0.9
 """Share of the resamples in which a parameter comes first that counts as certain."""
 SMALL = 0.15
 """Upper end of both intervals up to which a parameter hardly matters."""
+_COLUMN = 1110.0
+"""Width of the page's column in CSS pixels, on a desk."""
 
 
 class ParametersSection(NamedTuple):
@@ -128,7 +130,10 @@ def _times(info: ImportanceInfo, found: Estimate) -> str:
 def _advice(run: RunView, ranked: ImportanceInfo) -> tuple[tuple[str, str], ...]:
     order = {row.name: at for at, row in enumerate(ranked.ranked)}
     average = 1 / max(1, len(ranked.ranked))
-    matters = {r.name: max(r.ped.share, r.fanova.share) >= average for r in ranked.ranked}
+    learns = dig(run.identity, "search", "search", "method") not in ("random", "grid")
+    matters = {
+        row.name: max(row.ped.share, row.fanova.share) >= average for row in ranked.ranked if learns
+    }
     said = [
         (name, advice(region, matters.get(name)))
         for region in regions_info(run)
@@ -175,6 +180,7 @@ def _parallel(run: RunView) -> Figure | None:
 def _wide(svg: str) -> Markup:
     """A figure at a width of its own, a little over that it was drawn for; scrolls on a phone."""
     box = re.search(r'viewBox="0 0 ([0-9.]+) ', svg)
-    width = round(1.15 * float(box[1])) if box else 736
+    own = float(box[1]) if box else _COLUMN
+    width = round(min(1.15 * own, max(_COLUMN, 0.9 * own)))
     opening = f'<div class="scroll broad" tabindex="0" style="--width:{width}px">'
     return Markup(f"{opening}{svg}</div>")  # noqa: S704 - drawn by us, escapes what a run says

@@ -230,6 +230,21 @@ def test_the_page_answers_what_matters_and_where_to_search_next(tmp_path):
     assert "the best 6 trials lie" in page.text
 
 
+@pytest.mark.parametrize(("method", "doubted"), [("tpe", True), ("random", False), ("grid", False)])
+def test_a_crowd_of_trials_is_doubted_where_the_searcher_learns(tmp_path, method, doubted):
+    """a decides; b stays near 0.5 but in half of the worse trials."""
+    trials = [
+        ({"a": n / 60, "b": n / 60 if n > 30 and n % 2 else 0.5 - n / 1000}, n / 60)
+        for n in range(60)
+    ]
+    section = parameters_section(made(tmp_path, {"a": UNIT, "b": UNIT}, trials, method=method))
+    said = dict(section.advice)
+    assert list(said) == ["a", "b"]
+    assert "the best 6 trials lie in 0.495 to 0.5; of the 54 trials" in said["b"]
+    assert ("may just have stayed there" in said["b"]) == doubted
+    assert ("can be cut to" in said["b"]) != doubted
+
+
 def test_mid_search_the_section_says_what_it_waits_for(tmp_path):
     run = als_run(tmp_path / "runs", trials=8)
     section = parameters_section(RunView.open(run))

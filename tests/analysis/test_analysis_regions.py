@@ -113,6 +113,13 @@ def test_a_crowd_at_the_edge_counts_where_the_parameter_matters(tmp_path):
     assert "widen" not in advice(region, matters=False)
 
 
+def test_an_edge_of_what_matters_little_is_only_named(tmp_path):
+    trials = [({"x": 100.0}, 0.1)] + [({"x": float(x)}, float(x)) for x in range(1, 60, 2)]
+    region = only(made(tmp_path, {"x": LINEAR}, trials))
+    assert "The selected value is at its upper edge: widen it beyond 100." in advice(region)
+    assert "at its upper edge, 100, which matters little." in advice(region, matters=False)
+
+
 def test_categories_count_trials_and_best_ones(tmp_path):
     space = {"loss": {"type": "choice", "choices": ["bpr", "warp", "never"]}}
     trials = [({"loss": "warp"}, n / 100) for n in range(8)]
@@ -138,7 +145,7 @@ def test_a_parameter_that_takes_part_in_some_trials_only(tmp_path):
     space = {"neg": {"type": "int", "min": 1, "max": 10, "when": {"loss": "warp"}}}
     trials = [({"neg": 3} if n % 2 else {}, float(n)) for n in range(24)]
     region = only(made(tmp_path, space, trials))
-    assert (region.trials, region.best) == (12, 2)
+    assert (region.trials, region.best, advice(region)) == (12, 2, "")
     none = only(made(tmp_path / "none", space, [({}, float(n)) for n in range(24)]))
     assert (none.trials, none.best, advice(none)) == (0, 0, "")
 
