@@ -29,6 +29,8 @@ MOST_TRIALS = 200
 """Trials that are used of more, evenly by rank, so that the time it takes is bounded."""
 TOP, FEWEST_TOP = 0.1, 5
 """Share of the trials that PED-ANOVA sets apart, and the number that Optuna asks for at least."""
+MOSTLY = 0.8
+"""Share of the trials from which on a parameter under no condition counts as always there."""
 INTERVAL = (5.0, 95.0)
 _SEED = 0
 
@@ -87,14 +89,16 @@ def importance_info(run: RunView) -> ImportanceInfo:
     """Rank the parameters that take part in every finished trial.
 
     Finished means run to its end: what a pruned trial would have reached is not known. Trials with
-    a value outside the search space are not used. Objectives to maximise are negated, so that both
-    methods minimise. Intervals come from resampling trials with replacement, by a fixed seed.
+    a value outside the search space are not used, nor are the few without one for a parameter that
+    is under no condition, as a default configuration may be. Objectives to maximise are negated, so
+    that both methods minimise. Intervals come from resampling trials with replacement, by a fixed
+    seed.
     """
     finished = [point for point in points(run) if point.state == "done"]
     values = {trial.number: trial.params for trial in run.trials}
     parameters = [p for p in parameters_info(run) if _varies(p)]
     taking = {p.name: sum(p.name in values[point.trial] for point in finished) for p in parameters}
-    always = [p for p in parameters if finished and taking[p.name] == len(finished)]
+    always = [p for p in parameters if finished and _always(p, taking[p.name], len(finished))]
     left_out = tuple((p.name, taking[p.name]) for p in parameters if p not in always)
     sign = -1.0 if run.objective.direction == "max" else 1.0
     used = evenly(finished, run.objective.direction, MOST_TRIALS)
@@ -119,6 +123,10 @@ def _varies(parameter: Parameter) -> bool:
         parameter.high > parameter.low)  # fmt: skip
 
 
+def _always(parameter: Parameter, taking: int, finished: int) -> bool:
+    return taking == finished or (not parameter.condition and taking >= MOSTLY * finished)
+
+
 def _data(
     parameters: Sequence[Parameter],
     finished: Sequence[Point],
@@ -127,7 +135,8 @@ def _data(
 ) -> Codes:
     rows, costs = [], []
     for point in finished:
-        row = [_code(p, values[point.trial][p.name]) for p in parameters]
+        params = values[point.trial]
+        row = [_code(p, params[p.name]) if p.name in params else None for p in parameters]
         if None not in row:
             rows.append(row)
             costs.append(sign * point.value)

@@ -220,6 +220,16 @@ def test_a_parameter_under_a_condition_is_named_and_not_ranked(tmp_path):
     assert "Not ranked: neg, which takes part in 20 of them only." in caption(info)
 
 
+def test_a_default_without_a_parameter_does_not_take_its_rank(tmp_path):
+    def draw(rng, number):
+        params = {name: float(rng.random()) for name in SPACE}
+        return params if number > 1 else {"a": 0.5, "b": 0.5}
+
+    info = importance_info(study(tmp_path, lambda p: p["a"], draw=draw))
+    assert sorted(names(info)) == ["a", "b", "c"]
+    assert (info.n, info.finished, info.left_out) == (59, 60, ())
+
+
 def test_a_grid_is_ranked(tmp_path):
     points = [(a / 4, b / 4) for a in range(5) for b in range(5)]
     info = importance_info(
