@@ -41,4 +41,4 @@ def render_run(
     page = run_page(run, survey_store(run.store_url) if usage is None else usage, store_url)
     for name, text in page.files.items():
         write(folder / name, text)
-    return write_page(folder, "run.html", page.context, page.figures)
+    return write_page(folder, "run.html", page.context, page.figures, page.tables)

@@ -85,6 +85,13 @@ def relative_position(value: Any, low: float, high: float, scale: str) -> float 
     return (number - low) / (high - low)
 
 
+def value_at(position: float, low: float, high: float, scale: str) -> float:
+    """The value at ``position`` of [low, high] on ``scale``: what `relative_position` undoes."""
+    if scale in ("log", "log2"):
+        return low * (high / low) ** position
+    return low + position * (high - low)
+
+
 def _parameter(name: str, domain: dict[str, Any], chosen: dict[str, Any]) -> Parameter:
     kind = str(domain.get("type", "choice"))
     low, high = finite(domain.get("min")), finite(domain.get("max"))

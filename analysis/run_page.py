@@ -8,19 +8,20 @@ from analysis.budget import budget_info
 from analysis.endings import endings_info
 from analysis.exports import best_config_json, epochs_csv, pareto_json, trials_csv
 from analysis.failures import failures_info
-from analysis.figures import Figure, figure
+from analysis.figures import Figure, Table, figure
 from analysis.final import final_info
 from analysis.folds import folds_info
 from analysis.gains import gains_info
 from analysis.overview import facts, overview_info
-from analysis.parameters import parameters_info
-from analysis.plots import curve_sample, curves, edf, front, histogram, progress, slices, timeline
+from analysis.plots import curve_sample, curves, edf, front, histogram, progress, timeline
 from analysis.plots.tradeoff import caption as tradeoff_caption
 from analysis.plots.tradeoff import draw_tradeoff, sentence, tradeoff_infos
 from analysis.plots.tradeoff import table as tradeoff_table
 from analysis.random_search import RandomSearch, random_search_info
 from analysis.reproduce import reproduce_info
 from analysis.results import best_info, checkpoints_info, front_rows, parameter_names, trials_info
+from analysis.sections.parameters import parameters_section
+from analysis.sections.space import space_section
 from analysis.storage import restorable_words, storage_info
 from analysis.verification import verification_info
 from recsearch.run import RunView
@@ -28,10 +29,11 @@ from recsearch.store import Usage
 
 
 class RunPage(NamedTuple):
-    """``context`` fills the template; ``files`` are the texts beside it by relative path."""
+    """``context`` fills the template; ``files`` are texts beside it, ``tables`` CSV, by path."""
 
     context: dict[str, Any]
     figures: tuple[Figure, ...]
+    tables: dict[str, Table]
     files: dict[str, str]
 
 
@@ -51,6 +53,7 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         "tradeoffs": _tradeoffs(run),
     }
     overview = overview_info(run)
+    space, parameters = space_section(run), parameters_section(run)
     storage = storage_info(run, usage)
     context = {
         "overview": overview,
@@ -69,14 +72,16 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         "storage": storage,
         "restorable": restorable_words(storage),
         "parameter_names": parameter_names(run),
+        "space": space,
+        "parameters": parameters,
         "trials": trials_info(run),
         "n_trials": len(run.trials),
         "reproduce": reproduce_info(run, store_url),
-        **_parameters(run),
         **figures,
     }
-    drawn = tuple(item for group in figures.values() for item in group)
-    return RunPage(context, drawn, _files(run))
+    drawn = [item for group in figures.values() for item in group]
+    tables = {"data/space.csv": space.table}
+    return RunPage(context, (*parameters.figures, *drawn), tables, _files(run))
 
 
 def _files(run: RunView) -> dict[str, str]:
@@ -87,18 +92,6 @@ def _files(run: RunView) -> dict[str, str]:
         "epochs.csv": epochs_csv(run),
     }
     return {name: text for name, text in made.items() if text is not None}
-
-
-def _parameters(run: RunView) -> dict[str, Any]:
-    sliced = slices.slices_info(run)
-    return {
-        "parameters": parameters_info(run),
-        "slices": [figure("", svg, "", None).drawing for svg in slices.draw_slices(sliced)],
-        "slices_caption": slices.caption(sliced),
-        "lines": sliced.lines(),
-        "states": sliced.states(),
-        "clipped": bool(sliced.limits and sliced.limits.clipped),
-    }
 
 
 def _front(run: RunView) -> list[Figure]:

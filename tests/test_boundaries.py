@@ -145,7 +145,8 @@ def test_help_loads_neither_ray_nor_torch_nor_lenskit(arguments: list[str]) -> N
         "from recsearch.cli import main\n"
         f"try: main({arguments!r})\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'ray', 'torch', 'lenskit', 'matplotlib', 'pandas', 'hyperopt', 'numba'}\n"
+        "heavy = {'ray', 'torch', 'lenskit', 'matplotlib', 'pandas', 'hyperopt', 'numba',"
+        "         'optuna', 'sklearn'}\n"
         "loaded = heavy & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

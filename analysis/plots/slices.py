@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from analysis.figures import Table
 from analysis.formatting import metric, plural
 from analysis.parameters import Parameter, parameters_info
+from analysis.plots.band import Band, band, draw_band
 from analysis.plots.marks import draw_best, draw_clipped, draw_marks
 from analysis.plots.ranges import Tick, ValueRange, beyond_text, linear_ticks, value_range
 from analysis.plots.sampled import sampled_axis
@@ -15,7 +17,10 @@ from recsearch.run import RunView
 
 
 class Slice(NamedTuple):
-    """One parameter; ``x`` are the positions of ``points``, see ``sampled_axis``."""
+    """One parameter; ``x`` are the positions of ``points``, see ``sampled_axis``.
+
+    ``values`` are the parameter's own values, ``band`` the median and quartiles along it.
+    """
 
     name: str
     scale: str
@@ -25,7 +30,9 @@ class Slice(NamedTuple):
     spread: bool
     x: tuple[float, ...]
     points: tuple[Point, ...]
+    values: tuple[Any, ...]
     best_x: float | None
+    band: Band | None
 
 
 class SlicesInfo(NamedTuple):
@@ -81,7 +88,28 @@ def caption(info: SlicesInfo) -> str:
     clipped = info.limits.clipped if info.limits else 0
     if clipped:
         text += f" {plural(clipped, 'trial')} beyond the axis, drawn as arrowheads at its edge."
-    return text + (beyond_text(info.references, info.limits) if info.limits else "")
+    return text + (beyond_text(info.references, info.limits) if info.limits else "") + _bands(info)
+
+
+def table(info: SlicesInfo) -> Table:
+    """A row per trial and parameter, then a row per step of each median with its quartiles.
+
+    ``x`` is where a mark is drawn: the value itself, or moved sideways where values are few.
+    """
+    columns = ("parameter", "drawn", "trial", "state", "parameter_value", "x", info.metric,
+               "first_quartile", "third_quartile", "n")  # fmt: skip
+    rows: list[tuple[Any, ...]] = []
+    for slice_ in info.slices:
+        drawn = zip(slice_.points, slice_.values, slice_.x, strict=True)
+        rows += [
+            (slice_.name, "trial", p.trial, p.state, value, x, p.value, None, None, None)
+            for p, value, x in drawn
+        ]
+        rows += [
+            (slice_.name, "median", None, None, None, s.x, s.median, s.low, s.high, s.n)
+            for s in (slice_.band.steps if slice_.band else ())
+        ]
+    return Table(columns, tuple(rows))
 
 
 def draw_slices(info: SlicesInfo) -> list[str]:
@@ -103,6 +131,7 @@ def _slice(
     raw = [values[p.trial][parameter.name] for p in active]
     axis = sampled_axis(parameter, raw, [p.trial for p in active])
     kept = [(p, v) for p, v in zip(active, axis.x, strict=True) if v is not None]
+    own = [value for value, x in zip(raw, axis.x, strict=True) if x is not None]
     return Slice(
         name=parameter.name,
         scale=parameter.scale,
@@ -112,8 +141,25 @@ def _slice(
         spread=axis.spread,
         x=tuple(v for _, v in kept),
         points=tuple(p for p, _ in kept),
+        values=tuple(own),
         best_x=next((v for p, v in kept if best is not None and p.trial == best.trial), None),
+        band=band([(round(x) if axis.spread else x, p) for p, x in kept], axis.spread),
     )
+
+
+def _bands(info: SlicesInfo) -> str:
+    found = [slice_.band for slice_ in info.slices if slice_.band]
+    if not found:
+        return ""
+    running = sorted({band.window for band in found if band.window})
+    text = ""
+    if running:
+        sizes = str(running[0]) if len(running) == 1 else f"{running[0]} to {running[-1]}"
+        text += (f" Line and band: median and middle half of {sizes} trials that are neighbours "
+                 "on the parameter.")  # fmt: skip
+    if any(not band.window for band in found):
+        text += " Bar and box: median and middle half of the trials with that value."
+    return text + " Both count done and pruned trials, each with its best epoch."
 
 
 def _draw(info: SlicesInfo, limits: ValueRange, slice_: Slice, at: int) -> str:
@@ -124,6 +170,8 @@ def _draw(info: SlicesInfo, limits: ValueRange, slice_: Slice, at: int) -> str:
         figure.y_ticks(linear_ticks(limits.low, limits.high))
         axes.set_xlabel(shorten(slice_.name, 40))
         figure.reference_lines(info.references, limits, labels=False)
+        if slice_.band is not None:
+            draw_band(axes, slice_.band, limits)
         inside = [(x, p) for x, p in zip(slice_.x, slice_.points, strict=True)
                   if limits.holds(p.value)]  # fmt: skip
         draw_marks(axes, [x for x, _ in inside], [p.value for _, p in inside],

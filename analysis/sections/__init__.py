@@ -1,0 +1,1 @@
+"""What each section of a page says: one context per partial template."""
