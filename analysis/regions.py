@@ -196,12 +196,12 @@ def _range_advice(region: Region, matters: bool | None) -> str:
         return f"{text}, most of its range; no part of it can go."
     if width > NARROW:
         return f"{text}, too wide to cut much of its range."
-    cut = f"Its range can be cut to {_cut(region.parameter, *region.span)}."
+    cut = _cut(region.parameter, *region.span)
     return text + _verdict(region.elsewhere, "elsewhere", cut, matters)
 
 
 def _cut(row: Parameter, start: float, end: float) -> str:
-    """The range of the best trials and half as much on either side, inside the old range."""
+    """What can go: all but the range of the best trials and half as much on either side."""
     if row.low is None or row.high is None:
         return ""
     margin = max(0.05, (end - start) / 2)
@@ -214,7 +214,12 @@ def _cut(row: Parameter, start: float, end: float) -> str:
     elif row.kind == "int":
         found = [float(round(value)) for value in found]
     digits = 4 if row.kind == "int" else 2
-    return f"{number(found[0], digits)} to {number(found[1], digits)}"
+    low, high = (number(value, digits) for value in found)
+    if start - margin <= 0:
+        return f"What lies above {high} can go."
+    if end + margin >= 1:
+        return f"What lies below {low} can go."
+    return f"Its range can be cut to {low} to {high}."
 
 
 def _verdict(others: int, where: str, consequence: str, matters: bool | None) -> str:

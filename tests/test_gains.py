@@ -12,6 +12,7 @@ from search_tools import search_without_ray
 
 from recsearch import gains
 from recsearch.baselines import bias_scores, compute_baselines
+from recsearch.cli.compare import compare as compare_command
 from recsearch.cli.verify import verify as verify_command
 from recsearch.errors import CheckpointNotFoundError, StoreError
 from recsearch.evaluation import per_user
@@ -151,3 +152,17 @@ def test_verify_keeps_what_it_found_in_the_run_and_nowhere_else(
     copy.write_text(config.read_text())
     CliRunner().invoke(verify_command, [str(copy), "--store", made.store_url])
     assert [path.name for path in tmp_path.iterdir()] == ["best-config.json"]
+
+
+def test_compare_with_one_run_tells_whether_its_gain_is_real(made: RunView) -> None:
+    RunPaths(made.path).gains.unlink(missing_ok=True)
+    shown = CliRunner().invoke(compare_command, [str(made.path)])
+    assert shown.exit_code == 0
+    document = read_gains(made.path)
+    bias = next(gain for gain in document["gains"] if gain["over"] == "bias")
+    assert f"{bias['gain']:+.5f}" in shown.stdout
+    assert "95 % interval" in shown.stdout
+    printed = CliRunner().invoke(compare_command, [str(made.path), "--json"])
+    assert json.loads(printed.stdout)["gains"] == document["gains"]
+    refused = CliRunner().invoke(compare_command, [str(made.path), "--test"])
+    assert "name two at least" in str(refused.exception)

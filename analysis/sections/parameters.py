@@ -179,8 +179,8 @@ def _parallel(run: RunView) -> Figure | None:
 
 def _wide(svg: str) -> Markup:
     """A figure at a width of its own, a little over that it was drawn for; scrolls on a phone."""
-    box = re.search(r'viewBox="0 0 ([0-9.]+) ', svg)
-    own = float(box[1]) if box else _COLUMN
+    drawn = re.search(r'viewBox="0 0 ([0-9.]+) ', svg)
+    own = float(drawn[1]) if drawn else _COLUMN
     width = round(min(1.15 * own, max(_COLUMN, 0.9 * own)))
-    opening = f'<div class="scroll broad" tabindex="0" role="group" aria-label="Wide figure" style="--width:{width}px">'
-    return Markup(f"{opening}{svg}</div>")  # noqa: S704 - drawn by us, escapes what a run says
+    box = 'class="scroll broad" tabindex="0" role="group" aria-label="Wide figure"'
+    return Markup(f'<div {box} style="--width:{width}px">{svg}</div>')  # noqa: S704 - drawn by us, escapes what a run says

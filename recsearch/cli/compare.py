@@ -45,8 +45,11 @@ def compare(
     correction over all metrics and pairs, with --test beside what seeds alone do, where
     recsearch final has measured several. Exit code 3 if the runs were measured on other splits.
 
-    The result is kept in comparisons/ of one of the runs; recsearch report shows it until one of
-    them has another best epoch.
+    With one RUN, its best epoch is compared with its default configuration and its baseline, which
+    tells whether the gain is real.
+
+    The result is kept in the run folder (comparisons/, gains.json of one run); recsearch report
+    shows it until a run has another best epoch.
     """
     from recsearch.comparison import compare as compare_samples
     from recsearch.samples import final_sample, told_apart, validation_sample
@@ -57,11 +60,18 @@ def compare(
     source = click.get_current_context().get_parameter_source("store_url")
     if test and source is ParameterSource.COMMANDLINE:
         raise UsageError("--store plays no part with --test: results are in the run folders.")
-    if len(runs) < 2:
+    if not runs:
         raise UsageError(
-            "compare needs two runs at least.", hint="See what runs there are: recsearch status"
+            "compare needs a run at least.", hint="See what runs there are: recsearch status"
         )
     use_one_thread()
+    if len(runs) == 1:
+        if test or metrics or as_csv:
+            raise UsageError(
+                "--test, --metrics and --csv compare runs with one another: name two at least."
+            )
+        _with_default(run_path(runs[0]), store_url, as_json=as_json)
+        return
     names = None if metrics is None else metric_names(metrics)
     roots = [run_path(run) for run in runs]
     samples = [
@@ -79,6 +89,38 @@ def compare(
     else:
         for line in _show(rows, test=test):
             click.echo(line)
+
+
+def _with_default(root: Path, store_url: str | None, *, as_json: bool) -> None:
+    """Compare the best of one run with its default configuration and its baseline."""
+    from recsearch.gains import write_gains
+
+    document = write_gains(root, store_url)
+    if as_json:
+        print_json(document)
+        return
+    metric, best = document["metric"], document["best"]
+    click.echo(
+        f"Best: trial {best['trial']}, epoch {best['epoch']}, on its validation part; gains in "
+        f"{metric}, positive is better; p of Wilcoxon, after Holm"
+    )
+    rows = [
+        (
+            gain["over"],
+            f"{gain['value']:.5f}",
+            f"{gain['gain']:+.5f}",
+            f"{gain['low']:+.5f} to {gain['high']:+.5f}",
+            _p(gain["p_wilcoxon_holm"]),
+            str(gain["users"]),
+        )
+        for gain in document["gains"]
+    ]
+    if rows:
+        print_table(("over", metric, "gain", "95 % interval", "p", "users"), rows)
+    for missing in document["missing"]:
+        click.echo(f"not measured: {missing['over']}: {missing['reason']}")
+    if not rows and not document["missing"]:
+        click.echo("There is no baseline, and the best is the default configuration itself.")
 
 
 def _keep(roots: list[Path], kind: str, samples: list[Any], rows: list[Any]) -> None:
