@@ -14,6 +14,7 @@ from types import TracebackType
 
 from recsearch.allocation import inherit_kept_memory
 from recsearch.errors import RecsearchError
+from recsearch.interrupt import Interrupt
 from recsearch.models import Family
 from recsearch.models.devices import count_gpus
 from recsearch.threads import inherit_one_thread
@@ -60,13 +61,19 @@ class LocalCluster:
         workers: trials at a time, one CPU each.
         data_bytes: size of what trials share, for the object store.
         family: of the models that will be trained.
+        interrupt: says whether Ray is left to end with this process, which takes no time.
     """
 
-    def __init__(self, workers: int, data_bytes: int, family: Family):
+    def __init__(
+        self, workers: int, data_bytes: int, family: Family, interrupt: Interrupt | None = None
+    ):
+        self._interrupt = interrupt or Interrupt()
         self._workers = workers
         self._store_bytes = max(OBJECT_STORE_BYTES, 4 * data_bytes)
         self._lent_bytes = data_bytes
-        self._folder = tempfile.TemporaryDirectory(prefix="recsearch-ray-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="recsearch-ray-", ignore_cleanup_errors=True
+        )
         self._family = family
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="ray-start")
         self._prepared: Future[None] | None = None
@@ -83,6 +90,9 @@ class LocalCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._interrupt.at_once:
+            self._folder.cleanup()
+            return
         import ray
 
         if self._started is not None:
@@ -153,7 +163,7 @@ class SharedCluster:
     failed, so that nothing of one search can be in the way of the next.
     """
 
-    def __init__(self, make: type[LocalCluster] = LocalCluster):
+    def __init__(self, make: Callable[[int, int, Family], LocalCluster] = LocalCluster):
         self._make = make
         self._cluster: LocalCluster | None = None
 
