@@ -23,7 +23,7 @@ from recsearch.record import Record
 
 TICK_S = 0.5
 """Between two drawings: time goes on while nothing is journalled."""
-STORE_S = 30.0
+STORE_S = 10.0
 """Between two looks at the size of the store."""
 
 

@@ -41,7 +41,11 @@ class PeerScheduler(DriverOnly, FIFOScheduler):
         """Record ``result`` and decide whether its trial goes on."""
         number = trial.config["trial"]
         ended = self._failure.guard(lambda: self._take(number, result), True)
-        if not (ended or self._flight.ending):
+        if self._flight.ending:
+            self._flight.ends(number)
+            # A worker that were stopped would be given to the next trial.
+            return TrialScheduler.NOOP
+        if not ended:
             return TrialScheduler.CONTINUE
         self._flight.ends(number)
         return TrialScheduler.STOP
