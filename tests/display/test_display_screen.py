@@ -68,7 +68,7 @@ def test_all_of_it_on_eighty_columns() -> None:
         "    3  done (plateau)              3  0.86000  0.85000 @ 2  █▁▂",
         "",
         "8/100 trials: 3 done, 4 pruned, 1 cached, 1 error, 0 interrupted",
-        "42 s left · 1 min 15 s so far · 103 epochs/min · 8.5 kB written · store 61.2 MB",
+        "42 s left · 1 min 15 s so far · 103 epochs/min · 9.0 kB written · store 61.2 MB",
     ]
 
 
