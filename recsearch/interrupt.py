@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
+import psutil
+
 Phase = Literal["immediate", "patient", "closing"]
+
+
+def kill_below(number: int) -> None:
+    """Kill all processes that a process has started, and those that they have."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(number).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
 
 
 class Interrupt:
@@ -56,13 +66,13 @@ class Interrupt:
             signal.signal(number, handler)
         self._before.clear()
 
-    @contextmanager
+    @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
         """Signals wait for `check`; one that was never checked is found in `asked`."""
         with self._at("closing" if self._phase == "closing" else "patient"):
             yield
 
-    @contextmanager
+    @contextlib.contextmanager
     def immediate(self) -> Iterator[None]:
         """Signals raise, even while the command closes; what is done may be left half done.
 
@@ -90,15 +100,16 @@ class Interrupt:
         """The exit code of a command that has said all it has to; if interrupted, end it here.
 
         Threads may still wait for Ray to start or measure baselines, and Python would wait for
-        them. The processes of Ray end with this one.
+        them. The processes of Ray end with this one, and what they train with them.
         """
         if self.asked:
+            kill_below(os.getpid())
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
         return code
 
-    @contextmanager
+    @contextlib.contextmanager
     def _at(self, phase: Phase) -> Iterator[None]:
         before, self._phase = self._phase, phase
         try:

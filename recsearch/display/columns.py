@@ -14,7 +14,7 @@ from recsearch.display.words import Glyphs, cut, number, state
 
 WIDE = 60
 """Columns of a terminal from which on two spaces stand between those of the table."""
-LONGEST_STATE, USUAL_STATE = 26, 17
+LONGEST_STATE, USUAL_STATE, USUAL_VALUE, USUAL_BEST = 26, 17, 7, 11
 STYLES = {"error": "red", "interrupted": "yellow", "pruned": "dim", "training": "cyan"}
 
 
@@ -98,8 +98,10 @@ def _columns(rows: Sequence[Row], name: str, choice: Choice, glyphs: Glyphs) -> 
     yield Column("epoch", [_epoch(row, choice) for row in rows])
     if choice.value:
         values = [row.trial.epochs[-1].value(name) if row.trial.epochs else None for row in rows]
-        yield Column(name, ["" if value is None else number(value) for value in values])
-    yield Column("best" if choice.value else f"best {name}", [_best(row, name) for row in rows])
+        texts = ["" if value is None else number(value) for value in values]
+        yield Column(name, texts, least=USUAL_VALUE)
+    heading = "best" if choice.value else f"best {name}"
+    yield Column(heading, [_best(row, name) for row in rows], least=USUAL_BEST)
     if choice.cells:
         curves = [spark(row.curve, choice.cells, glyphs.blocks) for row in rows]
         yield Column("curve", curves, left=True)

@@ -61,7 +61,7 @@ class LiveDisplay(SilentDisplay):
         self._about, self._total, self._tally = about, total, Tally()
         self._tally.update(record.trials.values())
         self._clock = Clock(total, self._tally, self._now)
-        self._snapshot = take(record, about)
+        self._snapshot = take(record, self._tally, about)
         self._store: int | None = None
         self._size = self._console.size
         self._live.start()
@@ -78,7 +78,7 @@ class LiveDisplay(SilentDisplay):
         with self._lock:
             changes = self._tally.update(record.trials.values())
             self._clock.update(self._tally)
-            self._snapshot = take(record, self._about)
+            self._snapshot = take(record, self._tally, self._about)
         if self._verbose:
             for line in epoch_lines(changes, record.objectives):
                 self.note(line)

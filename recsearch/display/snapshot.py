@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import NamedTuple
 
 from recsearch.display.base import About
 from recsearch.display.clock import Clock
 from recsearch.display.tally import Tally
-from recsearch.display.words import differing
 from recsearch.epochs import EpochRow, TrialView, best_row
 from recsearch.evaluation import Metric
 from recsearch.record import Record
@@ -74,12 +74,14 @@ class Times(NamedTuple):
     store: int | None
 
 
-def take(record: Record, about: About) -> Snapshot:
-    """The search as its record has it now."""
+def take(record: Record, tally: Tally, about: About) -> Snapshot:
+    """The search as its record has it now, which the tally has been told of."""
     trials, best, found = list(record.trials.values()), record.best(), gain(record)
     running = [trial for trial in trials if trial.state == "training"]
-    ended = sorted(
-        (trial for trial in trials if trial.finished), key=lambda t: (t.ended or "", t.number)
+    ended = heapq.nlargest(
+        LAST_FINISHED,
+        (trial for trial in trials if trial.finished),
+        key=lambda trial: (trial.ended or "", trial.number),
     )
     leader = None if best is None else best[0].number
 
@@ -94,9 +96,9 @@ def take(record: Record, about: About) -> Snapshot:
         record.objectives,
         best,
         None if found is None else Gain(found[0], found[1]),
-        tuple(differing(trials)),
+        tuple(tally.names),
         tuple(map(row, running)),
-        tuple(row(trial) for trial in ended[: -LAST_FINISHED - 1 : -1]),
+        tuple(map(row, ended)),
         len(record.front()) if record.others else None,
     )
 

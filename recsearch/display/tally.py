@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recsearch.epochs import TrialView
 
@@ -30,6 +30,8 @@ class Tally:
 
     def __init__(self) -> None:
         self._known: dict[int, TrialView] = {}
+        self._first: dict[str, Any] = {}
+        self._differs: dict[str, bool] = {}
         self.states: Counter[str] = Counter()
         self.cached = self.finished = self.trained = self.written = self.worked = 0
 
@@ -43,9 +45,29 @@ class Tally:
                 changes.append(Change(trial, before))
                 self._known[trial.number] = trial
                 self._add(trial, 1)
-                if before is not None:
+                if before is None:
+                    self._compare(trial.params)
+                else:
                     self._add(before, -1)
         return changes
+
+    @property
+    def names(self) -> list[str]:
+        """Parameters that trials differ in, in the order of the search; all of a single trial.
+
+        A parameter that one trial has and another has not is one of them.
+        """
+        several = len(self._known) > 1
+        return [name for name, differs in self._differs.items() if differs or not several]
+
+    def _compare(self, params: dict[str, Any]) -> None:
+        """Take in the parameters of a new trial: they do not change."""
+        if len(self._known) == 1:
+            self._first = params
+        for name in self._first | params:
+            here, there = name in self._first, name in params
+            differs = here != there or self._first[name] != params[name]
+            self._differs[name] = self._differs.get(name, False) or differs
 
     def _add(self, trial: TrialView, sign: int) -> None:
         self.states[trial.state] += sign

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -55,20 +54,9 @@ def cut(text: str, width: int, glyphs: Glyphs) -> str:
     if cell_len(text) <= width:
         return text
     room = width - cell_len(glyphs.cut)
-    return set_cell_size(text, room).rstrip() + glyphs.cut if room > 0 else text[: max(width, 0)]
-
-
-def differing(trials: Iterable[TrialView]) -> list[str]:
-    """Parameters that trials differ in, in the order of the search; all where there is one trial.
-
-    A parameter that one trial has and another has not is one of them.
-    """
-    every = [trial.params for trial in trials]
-    names = dict.fromkeys(name for params in every for name in params)
-    if len(every) < 2:
-        return list(names)
-    first = every[0]
-    return [name for name in names if any(_differ(name, first, other) for other in every)]
+    if room <= 0:
+        return set_cell_size(text, max(width, 0))
+    return set_cell_size(text, room).rstrip() + glyphs.cut
 
 
 def setting(name: str, value: Any, width: int, glyphs: Glyphs) -> str:
@@ -80,10 +68,6 @@ def setting(name: str, value: Any, width: int, glyphs: Glyphs) -> str:
         tail = max(0, room - cell_len(glyphs.cut))
         name = glyphs.cut + name[len(name) - tail :]
     return cut(f"{name} {text}", width, glyphs)
-
-
-def _differ(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return (name in one) != (name in other) or one.get(name) != other.get(name)
 
 
 def _text(value: Any) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from recsearch.allocation import inherit_kept_memory
 from recsearch.errors import RecsearchError
-from recsearch.interrupt import Interrupt
+from recsearch.interrupt import Interrupt, kill_below
 from recsearch.models import Family
 from recsearch.models.devices import count_gpus
 from recsearch.threads import inherit_one_thread
@@ -175,13 +177,20 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _kill_in_place_of_terminate() -> None:
-    """Ray's processes end by SIGKILL: for each, Ray would wait a second after SIGTERM in vain."""
+    """Ray's processes end by SIGKILL: for each, Ray would wait a second after SIGTERM in vain.
+
+    Those below them do, too: some would look for their parent for a minute.
+    """
     from ray._private import worker
+
+    def end(process: subprocess.Popen[bytes]) -> None:
+        kill_below(process.pid)
+        process.kill()
 
     node = getattr(worker, "_global_node", None)
     for started in getattr(node, "all_processes", {}).values():
         for each in started:
-            each.process.terminate = each.process.kill
+            each.process.terminate = partial(end, each.process)
 
 
 class SharedCluster:

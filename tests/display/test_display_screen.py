@@ -19,7 +19,7 @@ from recsearch.display.screen import flowing, joined, screen
 from recsearch.display.snapshot import Times, take
 from recsearch.display.spark import ASCII_BLOCKS, BLOCKS, resample, spark
 from recsearch.display.tally import Tally
-from recsearch.display.words import ASCII, UNICODE, Glyphs, clean, cut, differing, setting
+from recsearch.display.words import ASCII, UNICODE, Glyphs, clean, cut, setting
 
 ABOUT = About("als-ml1m", 30, lambda: None)
 TIMES = Times(elapsed=75, left=42, pace=103.2, store=61_200_000)
@@ -46,7 +46,7 @@ def story() -> Story:
 def lines(told: Story, width: int = 80, height: int = 23, glyphs: Glyphs = UNICODE) -> list[str]:
     tally = Tally()
     tally.update(told.record.trials.values())
-    drawn = screen(take(told.record, ABOUT), tally, TIMES, 100, width, height, glyphs)
+    drawn = screen(take(told.record, tally, ABOUT), tally, TIMES, 100, width, height, glyphs)
     return [line.plain for line in drawn]
 
 
@@ -163,13 +163,20 @@ def test_a_curve_has_a_character_for_each_share(values: list[float], cells: int)
 
 
 def test_parameters_that_differ() -> None:
-    told = Story()
+    told, tally = Story(), Tally()
+
+    def names() -> list[str]:
+        tally.update(told.record.trials.values())
+        return tally.names
+
     told.suggest(1, size=5, kind="a")
-    assert differing(told.record.trials.values()) == ["size", "kind"], "one trial shows all"
+    assert names() == ["size", "kind"], "one trial shows all"
     told.suggest(2, size=5, kind="a")
-    assert differing(told.record.trials.values()) == []
+    assert names() == []
     told.suggest(3, size=5, kind="b", margin=None)
-    assert differing(told.record.trials.values()) == ["kind", "margin"]
+    assert names() == ["kind", "margin"]
+    told.suggest(4, kind="a")
+    assert names() == ["size", "kind", "margin"]
 
 
 @pytest.mark.parametrize(
