@@ -284,6 +284,19 @@ def test_tallies_follow_the_record(steps: list[str]) -> None:
     assert tally.written == 500 * tally.trained
 
 
+def test_a_terminal_of_ascii_alone_gets_nothing_else() -> None:
+    curve = "█▆▅▅▄▃▂▁".translate(str.maketrans(BLOCKS, ASCII_BLOCKS))
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=80, height=24))
+    told = story()
+    display.begin(told.record, 100, ABOUT)
+    display.draw()
+    display.end()
+    stream.flush()
+    assert f"8/30  0.87000  0.87000 @ 8  {curve}".encode() in raw.getvalue()
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_no_color(no_color: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("NO_COLOR", no_color), ("TERM", "xterm-256color")):
