@@ -60,7 +60,11 @@ _STATES: dict[int, State] = {0: "done", 5: "errors", 130: "interrupted"}
 
 
 def run_campaign(
-    entries: Sequence[Entry], prepare: Prepare, run: Run, report: Report
+    entries: Sequence[Entry],
+    prepare: Prepare,
+    run: Run,
+    report: Report,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Ending]:
     """Run all entries in their order, unattended.
 
@@ -73,13 +77,14 @@ def run_campaign(
         run: runs a search; likewise.
         report: called after each run with how it ended, and with all endings so far in the order
             of ``entries``.
+        stop: whether no further run is to begin.
 
     Returns:
         The endings in the order of ``entries``.
     """
     endings = [Ending(entry) for entry in entries]
     queue, deferred = deque(range(len(entries))), set[int]()
-    while queue:
+    while queue and not stop():
         number = queue.popleft()
         ending, locked = _run_one(entries[number], prepare, run)
         if locked and queue and number not in deferred:

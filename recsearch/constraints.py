@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from recsearch.data import Split
-from recsearch.display import size
 from recsearch.errors import UsageError
 from recsearch.identity import derive_seed
 from recsearch.models import Family
 from recsearch.space import Params, Space
 from recsearch.spec import SearchSpec
 from recsearch.suggest.types import Feasible
+from recsearch.units import size
 
 DRAWS = 1024
 """Random points among which a search that is constrained must find one that it may train."""

@@ -20,7 +20,6 @@ import psutil
 import threadpoolctl
 
 from recsearch.data import Split
-from recsearch.display import size
 from recsearch.errors import UsageError
 from recsearch.evaluation.evaluate import BLOCK_BYTES, BLOCK_USERS
 from recsearch.models import Family
@@ -29,6 +28,7 @@ from recsearch.record import Record
 from recsearch.space import Params
 from recsearch.spec import SearchSpec
 from recsearch.stopping import Plateau, StopRule
+from recsearch.units import size
 
 EFFICIENCY = 0.75
 """Part of the rate of a large matrix product that the many small ones of training reach."""

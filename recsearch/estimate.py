@@ -12,13 +12,13 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from recsearch.constraints import model_limit
-from recsearch.display import size
 from recsearch.errors import UsageError
 from recsearch.evaluation import parse
 from recsearch.models import Family
 from recsearch.request import Resolved
 from recsearch.spec import SearchSpec
 from recsearch.store.retention import Record, Retention, TrialRecords, parse_retention
+from recsearch.units import size
 
 DRAWS = 256
 """Configurations drawn from the space to see how large a model is on average."""

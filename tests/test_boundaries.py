@@ -29,6 +29,10 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
         "ray", "recsearch.store", "recsearch.tuning", "recsearch.trial", "recsearch.run",
         "analysis",
     ),
+    "recsearch/display": (
+        "ray", "lenskit", "torch", "recsearch.models", "recsearch.store", "recsearch.tuning",
+        "recsearch.cli", "analysis",
+    ),
     "recsearch/suggest": ("ray", "lenskit", "torch", "recsearch.tuning", "recsearch.run"),
     "analysis": (
         "ray", "torch", "lenskit", "recsearch.tuning", "recsearch.models", "recsearch.data",

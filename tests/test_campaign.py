@@ -61,6 +61,18 @@ class Fake:
         return run_campaign(entries, self.prepare, self.run, self.report)
 
 
+def test_no_further_run_begins_once_it_is_to_stop() -> None:
+    """Asked while the first run came to its end: it is done, and the rest can be resumed."""
+    fake = Fake()
+    entries = [Entry(name, "demo", Settings()) for name in "abc"]
+    endings = run_campaign(
+        entries, fake.prepare, fake.run, fake.report, stop=lambda: "a" in fake.ran
+    )
+    assert fake.ran == ["a"]
+    assert states(endings) == ["done", "waiting", "waiting"]
+    assert exit_code(endings) == 130
+
+
 def states(endings: list[Ending]) -> list[str]:
     return [ending.state for ending in endings]
 

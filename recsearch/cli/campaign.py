@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from recsearch.campaign import Ending, exit_code, run_campaign
 from recsearch.campaign_file import Entry
 from recsearch.cli.options import program
 from recsearch.cli.output import print_json
-from recsearch.cli.search import again, render_page
+from recsearch.cli.search import again, render_page, resumable
 from recsearch.cli.summary_command import print_summary
-from recsearch.display import duration, make_display
+from recsearch.display import make_display
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.journal import Event, read_events
 from recsearch.request import Request, resolve_request
@@ -27,8 +28,10 @@ from recsearch.settings import Place, build_request, whole_grid
 from recsearch.spec import search_name
 from recsearch.summary import RunSummary, document, summary_of
 from recsearch.summary_table import write_summary
+from recsearch.units import duration
 
 if TYPE_CHECKING:
+    from recsearch.interrupt import Interrupt
     from recsearch.tuning.driver import Outcome
 
 PLAIN_LINES = 3
@@ -44,12 +47,14 @@ class Output:
         as_json: whether JSON, and nothing else, is printed.
         report: whether pages are rendered.
         quiet: whether progress is left out.
+        verbose: whether every epoch has a line.
     """
 
     folder: Path
     as_json: bool
     report: bool
     quiet: bool
+    verbose: bool = False
 
 
 def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
@@ -59,7 +64,7 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
         UsageError: an option for a single run, or nowhere to write the summary.
         RunLockedError: with --fresh, another process works on one of the runs.
     """
-    from recsearch.tuning.cluster import SharedCluster, quieten
+    from recsearch.tuning.cluster import LocalCluster, SharedCluster, quieten
     from recsearch.tuning.driver import run_search
 
     entries = _placed(entries, place)
@@ -70,18 +75,33 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
         desk.clear()
         # Once for all: a run that this command has begun is not to be moved when it resumes.
         place = replace(place, fresh=False)
-    with SharedCluster() as shared:
 
-        def run(request: Request) -> Outcome:
-            desk.begin(request)
-            display = make_display(sys.stderr, quiet=output.quiet, lines=PLAIN_LINES)
-            return run_search(resolve_request(request), display, shared.lend)
+    def work(interrupt: Interrupt) -> int:
+        with SharedCluster(partial(LocalCluster, interrupt=interrupt)) as shared:
 
-        endings = run_campaign(
-            entries, lambda entry: request_of(entry, place), run, lambda end, _: desk.ended(end)
-        )
-    desk.close(endings)
-    return exit_code(endings)
+            def run(request: Request) -> Outcome:
+                desk.begin(request)
+                display = make_display(
+                    sys.stderr, quiet=output.quiet, verbose=output.verbose, lines=PLAIN_LINES
+                )
+                return run_search(resolve_request(request), display, shared.lend, interrupt)
+
+            def ended(ending: Ending, _: Sequence[Ending]) -> None:
+                # Its page and the summary are whole before Ctrl-C ends the campaign.
+                with interrupt.patient():
+                    desk.ended(ending)
+
+            endings = run_campaign(
+                entries,
+                lambda entry: request_of(entry, place),
+                run,
+                ended,
+                stop=lambda: interrupt.asked > 0,
+            )
+        desk.close(endings)
+        return exit_code(endings)
+
+    return resumable(again(), work)
 
 
 def _placed(entries: Sequence[Entry], place: Place) -> Sequence[Entry]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsearch.cli.options import program, run_path
+from recsearch.cli.options import check_volume, program, run_path, volume_options
 from recsearch.errors import UsageError
 
 if TYPE_CHECKING:
+    from recsearch.interrupt import Interrupt
     from recsearch.tuning.continuing import Continued
 
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     "--retry-errors", is_flag=True, help="Try again where a continuation ended in an error."
 )
 @click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+@volume_options
 def continue_(
     run: Path,
     top: int | None,
@@ -53,6 +54,7 @@ def continue_(
     retry_errors: bool,
     report: bool,
     quiet: bool,
+    verbose: bool,
 ) -> int:
     """Give trials of RUN that were pruned or stopped more epochs, from their last checkpoints.
 
@@ -60,7 +62,8 @@ def continue_(
     and pruned as if nothing had been continued. The same command again resumes, with the trials
     that it was continuing when it stopped.
     """
-    from recsearch.cli.search import render_page
+    check_volume(quiet, verbose)
+    from recsearch.cli.search import render_page, resumable
     from recsearch.cli.summary import closing_lines
     from recsearch.display import make_display
     from recsearch.request import request_of_run
@@ -86,11 +89,17 @@ def continue_(
     from recsearch.tuning.continuing import More, continue_trials
 
     more = More(top, trials, epochs, stop)
-    outcome = continue_trials(request, more, make_display(sys.stderr, quiet=quiet))
-    page = render_page(root, request.store_url) if report else None
-    for line in (*trial_lines(outcome), *closing_lines(outcome, request, page)):
-        click.echo(line)
-    return outcome.exit_code
+    display = make_display(sys.stderr, quiet=quiet, verbose=verbose)
+
+    def work(interrupt: Interrupt) -> int:
+        outcome = continue_trials(request, more, display, interrupt)
+        wanted = report and not outcome.interrupted
+        page = render_page(root, request.store_url) if wanted else None
+        for line in (*trial_lines(outcome), *closing_lines(outcome, request, page)):
+            click.echo(line)
+        return outcome.exit_code
+
+    return resumable(request.command, work)
 
 
 def trial_lines(outcome: Continued) -> Iterator[str]:

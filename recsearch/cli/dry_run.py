@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from recsearch.cli.output import cell, print_json, print_rows
-from recsearch.display import duration, size
 from recsearch.estimate import parse_size
 from recsearch.evaluation import parse
 from recsearch.request import Request
 from recsearch.store.retention import parse_retention
 from recsearch.tuning.forecast import Forecast
+from recsearch.units import duration, size
 
 
 def print_forecast(found: Forecast, request: Request, command: str, *, as_json: bool) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+from recsearch.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 store_option = click.option(
     "--store",
@@ -19,6 +25,25 @@ store_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def volume_options(command: Command) -> Command:
+    """``-q`` and ``-v``; `check_volume` refuses both together."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, help="A line for every epoch beside the progress."
+    )
+    return quiet(verbose(command))
+
+
+def check_volume(quiet: bool, verbose: bool) -> None:
+    """Refuse a command that is to say nothing and everything.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose: expected one of them at most.")
 
 
 def program() -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsearch.cli.options import program
+from recsearch.cli.options import check_volume, program
 from recsearch.cli.search_options import place_of, search_options, settings_of
 from recsearch.cli.words import WORDS, SpacedOptions
 from recsearch.errors import RecsearchError, UsageError
 
 if TYPE_CHECKING:
+    from recsearch.interrupt import Interrupt
     from recsearch.request import Request
 
 
@@ -31,6 +33,7 @@ def search(
     summary: Path,
     report: bool,
     quiet: bool,
+    verbose: bool,
     **values: Any,
 ) -> int:
     """Search ALGORITHM's space on DATASET; the same command again resumes.
@@ -43,6 +46,7 @@ def search(
     goes wrong with one does not stop the others. A table of all comes last; exit code 5 if some
     trials erred or some runs failed.
     """
+    check_volume(quiet, verbose)
     from recsearch.settings import build_request
     from recsearch.tuning.cluster import quieten
 
@@ -64,13 +68,13 @@ def search(
             request = build_request(*targets.pairs[0], settings, place, again())
             if dry_run:
                 return foretell(request, as_json=as_json)
-            return run_one(request, report=report, quiet=quiet)
+            return run_one(request, report=report, quiet=quiet, verbose=verbose)
         entries = entries_of(targets.pairs, settings)
     from recsearch.cli.campaign import Output, foretell_many, search_many
 
     if dry_run:
         return foretell_many(entries, place, as_json=as_json)
-    return search_many(entries, place, Output(summary, as_json, report, quiet))
+    return search_many(entries, place, Output(summary, as_json, report, quiet, verbose))
 
 
 def _alone(words: tuple[str, ...], data: tuple[str, ...], every: bool) -> None:
@@ -92,19 +96,43 @@ def foretell(request: Request, *, as_json: bool) -> int:
     return 0
 
 
-def run_one(request: Request, *, report: bool, quiet: bool) -> int:
+def run_one(request: Request, *, report: bool, quiet: bool, verbose: bool) -> int:
     """Run one search and print what came out; the exit code."""
     from recsearch.display import make_display
     from recsearch.request import resolve_request
     from recsearch.tuning.driver import run_search
 
-    outcome = run_search(resolve_request(request), make_display(sys.stderr, quiet=quiet))
-    page = render_page(outcome.paths.root, request.store_url) if report else None
-    from recsearch.cli.summary import closing_lines
+    display = make_display(sys.stderr, quiet=quiet, verbose=verbose)
 
-    for line in closing_lines(outcome, request, page):
-        click.echo(line)
-    return outcome.exit_code
+    def work(interrupt: Interrupt) -> int:
+        outcome = run_search(resolve_request(request), display, interrupt=interrupt)
+        # Of what is interrupted, `recsearch report` renders the page: the user wants to leave.
+        wanted = report and not outcome.interrupted
+        page = render_page(outcome.paths.root, request.store_url) if wanted else None
+        from recsearch.cli.summary import closing_lines
+
+        for line in closing_lines(outcome, request, page):
+            click.echo(line)
+        return outcome.exit_code
+
+    return resumable(request.command, work)
+
+
+def resumable(command: str, work: Callable[[Interrupt], int]) -> int:
+    """Do work that Ctrl-C interrupts; the exit code.
+
+    What is interrupted before there is anything to sum up ends with the command to type.
+    """
+    from recsearch.interrupt import Interrupt
+
+    with Interrupt() as interrupt:
+        try:
+            code = work(interrupt)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            click.echo(f"next       {command}")
+            code = 130
+        return interrupt.leave(code)
 
 
 def again(*without: str) -> str:

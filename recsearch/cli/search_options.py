@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from recsearch.cli.data_options import reading_options, split_option
-from recsearch.cli.options import store_option
+from recsearch.cli.options import store_option, volume_options
 from recsearch.pruning import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ OUTPUT = (
         help="Folder of summary.json and summary.csv of several searches.",
     ),
     click.option("--report/--no-report", default=True, show_default=True, help="Render the page."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
+    volume_options,
 )
 
 

@@ -121,6 +121,16 @@ class Store(Keeping, Upkeep):
             self._writer().distrust()
         return found
 
+    def bytes_of_packs(self) -> int | None:
+        """Bytes of all packs, a moment's work; None where they are not on this machine.
+
+        Raises:
+            StoreError: they cannot be listed.
+        """
+        if not _on_this_machine(self.url):
+            return None
+        return sum(entry.size for entry in self._backend.list(Layout.PACKS))
+
     def close(self) -> None:
         """Wait for what is being written, and end the saver thread."""
         self._closed = True

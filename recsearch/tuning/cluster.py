@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from recsearch.allocation import inherit_kept_memory
 from recsearch.errors import RecsearchError
+from recsearch.interrupt import Interrupt, kill_below
 from recsearch.models import Family
 from recsearch.models.devices import count_gpus
 from recsearch.threads import inherit_one_thread
@@ -60,13 +64,19 @@ class LocalCluster:
         workers: trials at a time, one CPU each.
         data_bytes: size of what trials share, for the object store.
         family: of the models that will be trained.
+        interrupt: says whether Ray is left to end with this process, which takes no time.
     """
 
-    def __init__(self, workers: int, data_bytes: int, family: Family):
+    def __init__(
+        self, workers: int, data_bytes: int, family: Family, interrupt: Interrupt | None = None
+    ):
+        self._interrupt = interrupt or Interrupt()
         self._workers = workers
         self._store_bytes = max(OBJECT_STORE_BYTES, 4 * data_bytes)
         self._lent_bytes = data_bytes
-        self._folder = tempfile.TemporaryDirectory(prefix="recsearch-ray-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="recsearch-ray-", ignore_cleanup_errors=True
+        )
         self._family = family
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="ray-start")
         self._prepared: Future[None] | None = None
@@ -83,6 +93,9 @@ class LocalCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._interrupt.at_once:
+            self._folder.cleanup()
+            return
         import ray
 
         if self._started is not None:
@@ -132,18 +145,52 @@ class LocalCluster:
     def _start(self) -> None:
         import ray
 
-        ray.init(
-            # Never a cluster that happens to run: its workers would not have our environment.
-            address="local",
-            num_cpus=self._workers,
-            num_gpus=count_gpus(self._family.device),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=self._store_bytes,
-        )
+        with _deaf_children():
+            ray.init(
+                # Never a cluster that happens to run: its workers would not have our environment.
+                address="local",
+                num_cpus=self._workers,
+                num_gpus=count_gpus(self._family.device),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=self._store_bytes,
+            )
+        _kill_in_place_of_terminate()
         # Tune's import takes a second that is better spent here than after the wait.
         import ray.tune
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """What this thread starts does not hear SIGTERM.
+
+    ``timeout``, batch systems and service managers send it to all processes of a command. Without
+    Ray's, the epochs that it is to finish would be lost, and Ray would abort this process. (Ray
+    itself keeps Ctrl-C from its processes in this way.)
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill_in_place_of_terminate() -> None:
+    """Ray's processes end by SIGKILL: for each, Ray would wait a second after SIGTERM in vain.
+
+    Those below them do, too: some would look for their parent for a minute.
+    """
+    from ray._private import worker
+
+    def end(process: subprocess.Popen[bytes]) -> None:
+        kill_below(process.pid)
+        process.kill()
+
+    node = getattr(worker, "_global_node", None)
+    for started in getattr(node, "all_processes", {}).values():
+        for each in started:
+            each.process.terminate = partial(end, each.process)
 
 
 class SharedCluster:
@@ -153,7 +200,7 @@ class SharedCluster:
     failed, so that nothing of one search can be in the way of the next.
     """
 
-    def __init__(self, make: type[LocalCluster] = LocalCluster):
+    def __init__(self, make: Callable[[int, int, Family], LocalCluster] = LocalCluster):
         self._make = make
         self._cluster: LocalCluster | None = None
 

@@ -13,6 +13,7 @@ from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
 from recsearch.epochs import TrialView
 from recsearch.errors import IdentityError, UsageError
+from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal
 from recsearch.pruning import NoPruning
 from recsearch.request import Request, Resolved, resolve_request
@@ -55,7 +56,9 @@ class Continued(Outcome):
     before: Mapping[int, TrialView]
 
 
-def continue_trials(request: Request, more: More, display: SilentDisplay) -> Continued:
+def continue_trials(
+    request: Request, more: More, display: SilentDisplay, interrupt: Interrupt | None = None
+) -> Continued:
     """Train the chosen trials on from their last checkpoints.
 
     Epochs that the store has are not trained again. A trial whose last checkpoint is gone goes on
@@ -67,7 +70,7 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
         RunLockedError: another process works on the run.
         StoreError: the store cannot be used.
     """
-    resolved = resolve_request(request)
+    resolved, interrupt = resolve_request(request), interrupt or Interrupt()
     paths = RunPaths(request.run_root)
     if not resolved.family.iterative:
         raise UsageError(
@@ -84,7 +87,7 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
         workers = request.workers or available_cpus()
         store = stack.enter_context(Store.open(request.store_url))
         journal = stack.enter_context(Journal(paths.journal))
-        session = Session(resolved, identity, paths, journal, display, workers, store)
+        session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
         plan = Continuation(
             session.ledger,
             chosen,
@@ -96,12 +99,12 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
         )
         early = None
         if not plan.nothing_left:
-            early = stack.enter_context(_cluster(resolved, workers))
+            early = stack.enter_context(_cluster(resolved, workers, interrupt))
             for number in plan.numbers:
                 display.note(_sentence(before[number], store, more.epochs))
 
         def cluster() -> LocalCluster:
-            return early or stack.enter_context(_cluster(resolved, workers))
+            return early or stack.enter_context(_cluster(resolved, workers, interrupt))
 
         interrupted = session.run(cluster, plan, Terms(more.epochs, stop, NoPruning()))
         return Continued(
@@ -109,8 +112,9 @@ def continue_trials(request: Request, more: More, display: SilentDisplay) -> Con
         )
 
 
-def _cluster(resolved: Resolved, workers: int) -> LocalCluster:
-    return LocalCluster(workers, sum(map(split_bytes, resolved.splits)), resolved.family)
+def _cluster(resolved: Resolved, workers: int, interrupt: Interrupt) -> LocalCluster:
+    size = sum(map(split_bytes, resolved.splits))
+    return LocalCluster(workers, size, resolved.family, interrupt)
 
 
 def _check(paths: RunPaths, asked: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from recsearch.estimate import estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.gains import note_gains
+from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.plan import trial_key, trial_keys
@@ -54,14 +56,18 @@ class Outcome:
 
 
 def run_search(
-    resolved: Resolved, display: SilentDisplay, clusters: Clusters = LocalCluster
+    resolved: Resolved,
+    display: SilentDisplay,
+    clusters: Clusters | None = None,
+    interrupt: Interrupt | None = None,
 ) -> Outcome:
     """Run or resume a search until all its trials have ended.
 
     Args:
         resolved: the search.
         display: what shows it.
-        clusters: gives it Ray, if any trial is left: its own, or one that several searches share.
+        clusters: gives it Ray, if any trial is left: one that several searches share, or its own.
+        interrupt: what stops it.
 
     Raises:
         UsageError: the search does not fit its model, or no trial its quota. Nothing is written
@@ -70,7 +76,8 @@ def run_search(
         RunLockedError: another process works on it.
         StoreError: the store cannot be used.
     """
-    request = resolved.request
+    request, interrupt = resolved.request, interrupt or Interrupt()
+    clusters = clusters or partial(LocalCluster, interrupt=interrupt)
     paths = RunPaths(request.run_root)
     with locked(paths), contextlib.ExitStack() as stack:
         if not request.fresh:
@@ -95,7 +102,7 @@ def run_search(
         moved = move_aside(paths) if request.fresh else None
         identity = _settle_identity(paths, resolved)
         journal = stack.enter_context(Journal(paths.journal))
-        session = Session(resolved, identity, paths, journal, display, workers, store)
+        session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
         planner = make_planner(resolved, session.ledger, suggester, workers)
 
         def cluster() -> LocalCluster:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Set
 
-from recsearch.display import size
 from recsearch.epochs import TrialView
 from recsearch.errors import StoreError
 from recsearch.keeping import ManyRetention, record_of
@@ -19,6 +18,7 @@ from recsearch.store import Store
 from recsearch.store.holdings import Holdings
 from recsearch.store.retention import NOTHING, Retention, TrialRecords
 from recsearch.store.retention import Record as Judged
+from recsearch.units import size
 
 EVERY_S = 60.0
 """Time between collections, and for how long a marked pack is left for readers."""

@@ -15,6 +15,7 @@ from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule
 from recsearch.tuning.failure import Failure, from_report
+from recsearch.tuning.flight import Flight
 from recsearch.tuning.local import DriverOnly
 
 WORKER_DEATHS = 3
@@ -29,16 +30,25 @@ class PeerScheduler(DriverOnly, FIFOScheduler):
     workers, resumed or not.
     """
 
-    def __init__(self, ledger: Ledger, rule: Rule, failure: Failure):
+    def __init__(self, ledger: Ledger, rule: Rule, failure: Failure, flight: Flight):
         super().__init__()
         self._ledger = ledger
         self._rule = rule
         self._failure = failure
+        self._flight = flight
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Record ``result`` and decide whether its trial goes on."""
-        ended = self._failure.guard(lambda: self._take(trial.config["trial"], result), True)
-        return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
+        number = trial.config["trial"]
+        ended = self._failure.guard(lambda: self._take(number, result), True)
+        if self._flight.ending:
+            self._flight.ends(number)
+            # A worker that were stopped would be given to the next trial.
+            return TrialScheduler.NOOP
+        if not ended:
+            return TrialScheduler.CONTINUE
+        self._flight.ends(number)
+        return TrialScheduler.STOP
 
     def _take(self, number: int, result: dict[str, Any]) -> bool:
         report = json.loads(result["report"])
@@ -55,23 +65,36 @@ class WorkerEvents(DriverOnly, Callback):
     """
 
     def __init__(
-        self, ledger: Ledger, planner: Plan, failure: Failure, on_step: Callable[[], None]
+        self,
+        ledger: Ledger,
+        planner: Plan,
+        failure: Failure,
+        flight: Flight,
+        on_step: Callable[[], None],
     ):
         self._ledger = ledger
         self._planner = planner
         self._failure = failure
+        self._flight = flight
         self._on_step = on_step
         self._deaths: Counter[int] = Counter()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Ray's control loop went round once."""
+        """Ray's control loop went round once.
+
+        Raises:
+            KeyboardInterrupt: the user stops the search. Ray lets it through.
+        """
         self._failure.guard(self._on_step, None)
+        if self._failure.error is None:
+            self._flight.check()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A worker takes up the trial."""
-        self._failure.guard(lambda: self._ledger.started(trial.config["trial"]), None)
+        """A worker takes up the trial; one that comes too late is not waited for."""
+        if not self._flight.ending:
+            self._failure.guard(lambda: self._begins(trial.config["trial"]), None)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -86,7 +109,12 @@ class WorkerEvents(DriverOnly, Callback):
         """The worker process died."""
         self._failure.guard(lambda: self._died(trial.config["trial"]), None)
 
+    def _begins(self, number: int) -> None:
+        self._ledger.started(number)
+        self._flight.begins(number)
+
     def _died(self, number: int) -> None:
+        self._flight.ends(number)
         self._deaths[number] += 1
         if self._deaths[number] <= WORKER_DEATHS:
             self._ledger.interrupted(number, "the worker process died")

@@ -8,6 +8,7 @@ from ray.tune.search import Searcher
 
 from recsearch.planner import Plan, Wait
 from recsearch.tuning.failure import Failure
+from recsearch.tuning.flight import Flight
 from recsearch.tuning.local import DriverOnly
 
 
@@ -18,10 +19,11 @@ class PlannedSearcher(DriverOnly, Searcher):
     which a resumed run rebuilds the planner.
     """
 
-    def __init__(self, planner: Plan, failure: Failure):
+    def __init__(self, planner: Plan, failure: Failure, flight: Flight):
         super().__init__()
         self._planner = planner
         self._failure = failure
+        self._flight = flight
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -30,7 +32,11 @@ class PlannedSearcher(DriverOnly, Searcher):
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial; None while that depends on trials that still run."""
+        """The next trial; None while that depends on trials that still run, or none may begin."""
+        if self._flight.ending:
+            # Ray would wait here for a trial if none runs.
+            self._flight.check()
+            return None
         planned = self._failure.guard(self._planner.next, None)
         if planned is None:
             return Searcher.FINISHED

@@ -12,11 +12,12 @@ from typing import Any
 from recsearch import __version__
 from recsearch.baselines import mean_baselines
 from recsearch.best import config_document, front_document, result_document
-from recsearch.display import SilentDisplay
+from recsearch.display import About, SilentDisplay
 from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import RecsearchError
 from recsearch.estimate import Estimate, parse_size
 from recsearch.files import write_atomic
+from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal
 from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
@@ -48,6 +49,7 @@ class Session:
         display: SilentDisplay,
         workers: int,
         store: Store,
+        interrupt: Interrupt | None = None,
     ):
         spec = resolved.request.spec.search
         first, *others = resolved.request.spec.objectives
@@ -60,6 +62,8 @@ class Session:
         self._display = display
         self._workers = workers
         self._store = store
+        self._interrupt = interrupt or Interrupt()
+        self._told = False
         self.ledger = Ledger(
             journal,
             self.record,
@@ -88,7 +92,8 @@ class Session:
         run_id = self._identity["run_id"]
         keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
         try:
-            self._display.begin(self.record, plan.total)
+            about = About(self._paths.root.name, terms.max_epochs, self._store.bytes_of_packs)
+            self._display.begin(self.record, plan.total, about)
             self._open(plan.total)
             self._warn()
             plan.begin()
@@ -97,6 +102,7 @@ class Session:
                 keeper.tick()
                 self._work(cluster(), keeper, plan, terms)
         except KeyboardInterrupt:
+            self._interrupt.close()
             self._display.end()
             self._leave("stopped by the user")
             self._close(130, keeper)
@@ -122,18 +128,22 @@ class Session:
 
             def on_step() -> None:
                 self._settle(baselines)
+                self._say_when_asked()
                 keeper.tick()
 
-            run_trials(
-                self._resolved,
-                self._identity,
-                self._paths,
-                self.ledger,
-                plan,
-                terms,
-                cluster.ready(),
-                on_step,
-            )
+            folder = cluster.ready()
+            with self._interrupt.patient():
+                run_trials(
+                    self._resolved,
+                    self._identity,
+                    self._paths,
+                    self.ledger,
+                    plan,
+                    terms,
+                    folder,
+                    on_step,
+                    self._interrupt,
+                )
             self._settle(baselines, wait=True)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -163,6 +173,17 @@ class Session:
             url, keeps_all = self._resolved.request.store_url, self._retention.keeps_all
             self._display.note(expected.sentence(self._quota, url, finished, keeps_all))
 
+    def _say_when_asked(self) -> None:
+        trials = self.record.trials.values()
+        running = [str(trial.number) for trial in trials if trial.state == "training"]
+        if self._interrupt.asked and running and not self._told:
+            self._told = True
+            word = "trial" if len(running) == 1 else "trials"
+            self._display.note(
+                f"finishing the running epochs of {word} {', '.join(running)}; "
+                "Ctrl-C again stops now"
+            )
+
     def _leave(self, reason: str) -> None:
         for number in list(self.record.trials):
             self.ledger.interrupted(number, reason)
@@ -181,7 +202,11 @@ class Session:
                     text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "
                     f"{row.epoch}) is not in the store; recsearch verify retrains it",
                 )
-        keeper.finish()
+        # What is not dropped and freed now is when the command is typed again.
+        with contextlib.suppress(KeyboardInterrupt):
+            if not self._interrupt.at_once:
+                with self._interrupt.immediate():
+                    keeper.finish()
         if keeper.problem:
             self.ledger.write("note", text=keeper.problem)
         self.ledger.write("closed", exit_code=exit_code, counts=self.record.counts())

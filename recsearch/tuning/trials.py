@@ -10,12 +10,14 @@ from typing import Any
 
 from recsearch.errors import RecsearchError
 from recsearch.files import absolute_url
+from recsearch.interrupt import Interrupt
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.stopping import StopRule, parse_stop
+from recsearch.tuning.flight import Flight
 
 MOST_SHARING = 16
 """Trials on a GPU at a time: each may take a 32nd of its memory beside its ratings and vectors."""
@@ -45,17 +47,20 @@ def run_trials(
     terms: Terms,
     state_folder: Path,
     on_step: Callable[[], None],
+    interrupt: Interrupt,
 ) -> None:
     """Run every trial that the planner has left; ``on_step`` is called now and then.
 
     Raises:
         RecsearchError: the store, the journal or Ray failed; the run can be resumed.
+        KeyboardInterrupt: the user stopped it, and what was to be finished is.
     """
     from recsearch.tuning.failure import Failure
 
     failure = Failure()
+    flight = Flight(interrupt)
     tuner = _tuner(
-        resolved, identity, paths, ledger, planner, terms, state_folder, on_step, failure
+        resolved, identity, paths, ledger, planner, terms, state_folder, on_step, failure, flight
     )
     try:
         tuner.fit()
@@ -80,6 +85,7 @@ def _tuner(
     state_folder: Path,
     on_step: Callable[[], None],
     failure: Any,
+    flight: Flight,
 ) -> Any:
     import ray
     from ray import tune
@@ -97,8 +103,8 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(trainable, each),
         tune_config=tune.TuneConfig(
-            search_alg=PlannedSearcher(planner, failure),
-            scheduler=PeerScheduler(ledger, terms.pruning, failure),
+            search_alg=PlannedSearcher(planner, failure, flight),
+            scheduler=PeerScheduler(ledger, terms.pruning, failure, flight),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -109,7 +115,7 @@ def _tuner(
             storage_path=str(state_folder),
             verbose=0,
             stop=failure,
-            callbacks=[WorkerEvents(ledger, planner, failure, on_step)],
+            callbacks=[WorkerEvents(ledger, planner, failure, flight, on_step)],
             # Nothing to save: a trial continues from the store. With a number to keep, Ray would
             # rewrite the state of all trials after every epoch.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

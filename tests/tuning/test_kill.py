@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections import Counter
@@ -114,21 +113,6 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(bench: Bench) -> None
     interrupted = bench.events("interrupted")
     assert [event["reason"] for event in interrupted] == ["the worker process died"]
     assert sum(Counter(bench.trained()).values()) - len(set(bench.trained())) <= 1
-
-
-def test_ctrl_c_ends_with_130_and_the_command_that_resumes(bench: Bench) -> None:
-    slow(bench)
-    process = bench.start("--workers", "2")
-    bench.wait_for(2)
-    # As a terminal does it: to every process of the group, Ray's included.
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "search planted.toml csv:ratings.csv" in output.splitlines()[-1]
-    assert "Traceback" not in output
-    done = bench.search("--workers", "2")
-    assert done.returncode == 0, done.stderr
-    check_whole(bench)
 
 
 def test_two_processes_on_one_run_folder(bench: Bench) -> None:
