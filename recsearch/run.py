@@ -44,6 +44,7 @@ IDENTITY_FIELDS = (
     "validation",
     "seed",
     "device",
+    "priors.digest",
     "code",
     "store",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsearch.cli.options import program, run_path
+from recsearch.cli.options import program, run_path, track_option
 from recsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--retry-errors", is_flag=True, help="Try again where a continuation ended in an error."
 )
+@track_option
 @click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 def continue_(
@@ -51,6 +52,7 @@ def continue_(
     workers: int | None,
     quota: str | None,
     retry_errors: bool,
+    track: tuple[str, ...],
     report: bool,
     quiet: bool,
 ) -> int:
@@ -65,6 +67,7 @@ def continue_(
     from recsearch.display import make_display
     from recsearch.request import request_of_run
     from recsearch.run import RunView
+    from recsearch.tracking import parse_targets
     from recsearch.tuning.cluster import quieten
 
     root = run_path(run)
@@ -73,7 +76,7 @@ def continue_(
             "continue: expected --top K, --trial N, or both.",
             hint=f"For example: {program()} continue {root} --top 5 --epochs {epochs}",
         )
-    view = RunView.open(root)
+    view, targets = RunView.open(root), parse_targets(track)
     request = request_of_run(
         root,
         view.identity,
@@ -81,6 +84,7 @@ def continue_(
         workers=workers,
         retry_errors=retry_errors,
         command=shlex.join([program(), *sys.argv[1:]]),
+        track=targets,
     )
     quieten()
     from recsearch.tuning.continuing import More, continue_trials

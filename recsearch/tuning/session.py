@@ -21,11 +21,13 @@ from recsearch.journal import Journal
 from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
+from recsearch.priors import prior_notes
 from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
+from recsearch.tracking import Companions
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.tuning.trials import Terms, run_trials
@@ -60,6 +62,7 @@ class Session:
         self._display = display
         self._workers = workers
         self._store = store
+        self._companions = Companions(paths.root, resolved.request.track)
         self.ledger = Ledger(
             journal,
             self.record,
@@ -91,6 +94,7 @@ class Session:
             self._display.begin(self.record, plan.total)
             self._open(plan.total)
             self._warn()
+            self._tell(self._companions.start())
             plan.begin()
             if not plan.nothing_left:
                 self._announce(expected)
@@ -103,6 +107,7 @@ class Session:
             return True
         except BaseException as err:
             self._display.end()
+            self._companions.leave()
             with contextlib.suppress(RecsearchError):
                 self._leave(str(err).partition("\n")[0])
                 self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
@@ -123,6 +128,7 @@ class Session:
             def on_step() -> None:
                 self._settle(baselines)
                 keeper.tick()
+                self._tell(self._companions.failed())
 
             run_trials(
                 self._resolved,
@@ -151,11 +157,20 @@ class Session:
         )
 
     def _warn(self) -> None:
-        """Say once per run what is known to be wrong with what it trains."""
-        for text in search_warnings(self._resolved.request.spec):
+        """Say once per run what is known to be wrong with what it trains, or of what it learns."""
+        for text in (
+            *search_warnings(self._resolved.request.spec),
+            *prior_notes(self._identity),
+        ):
             if text not in self.record.notes:
                 self.ledger.write("note", text=text)
                 self._display.note(text)
+
+    def _tell(self, problems: list[str]) -> None:
+        """Say what goes wrong beside the search, without ending it."""
+        for text in problems:
+            self.ledger.write("note", text=text)
+            self._display.note(text)
 
     def _announce(self, expected: Estimate | None) -> None:
         if expected is not None:
@@ -182,6 +197,7 @@ class Session:
                     f"{row.epoch}) is not in the store; recsearch verify retrains it",
                 )
         keeper.finish()
+        self._tell(self._companions.stop())
         if keeper.problem:
             self.ledger.write("note", text=keeper.problem)
         self.ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
