@@ -17,7 +17,6 @@ is trained, reported or best. They decide what is suggested, so they are part of
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,9 +26,16 @@ from recsearch.errors import UsageError
 from recsearch.evaluation import Metric
 from recsearch.identity import digest
 from recsearch.run import RunView
-from recsearch.space import Int, Space
+from recsearch.space import Choice, Int, Space
 from recsearch.spec import SearchSpec
-from recsearch.studies import StudyTrial, StudyTrials, measured_on, read_study, split_address
+from recsearch.studies import (
+    StudyTrial,
+    StudyTrials,
+    as_told,
+    measured_on,
+    read_study,
+    split_address,
+)
 from recsearch.suggest import Prior, Priors
 
 REASONS = 3
@@ -150,9 +156,16 @@ def _fitting(
 
 
 def _as_in(space: Space, name: str, value: Any) -> Any:
-    """``8.0`` as 8 for an integer; tools that know floats alone write it so."""
-    whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
-    return int(value) if whole and isinstance(space.get(name), Int) else value
+    """A value that a study has, as the space has it.
+
+    ``8.0`` is 8 for an integer: tools that know floats alone write it so.
+    """
+    domain = space.get(name)
+    if isinstance(domain, Int) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(domain, Choice) and isinstance(value, str):
+        return next((each for each in domain.choices if as_told(domain, each) == value), value)
+    return value
 
 
 def _because(left_out: Counter[str]) -> str:

@@ -15,8 +15,11 @@ own space; a parameter that takes no part in a trial is absent from it.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import tempfile
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -105,18 +108,38 @@ def measured_on(identity: Mapping[str, Any]) -> str:
 
 
 def distribution(domain: Domain) -> BaseDistribution:
-    """The distribution of a domain. Powers of two are a log-uniform range that has them."""
+    """The distribution of a domain. Powers of two are a log-uniform range that has them.
+
+    Steps that Optuna does not find again among rounded numbers are left out.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.choices)
+        return CategoricalDistribution([as_told(domain, value) for value in domain.choices])
     table = domain.table()
     low, high, step, log = domain.extremes()[0], domain.extremes()[-1], table.get("step"), False
     if table["scale"] != "uniform":
         step, log = None, True
     if isinstance(domain, Int):
         return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(low, high, log=log, step=step)
+    if step is not None:
+        with warnings.catch_warnings(), contextlib.suppress(UserWarning):
+            # Its decimal arithmetic may find that the range is no multiple of the step.
+            warnings.simplefilter("error")
+            stepped = FloatDistribution(low, high, step=step)
+            if all(map(stepped._contains, domain.grid_values())):
+                return stepped
+    return FloatDistribution(low, high, log=log)
+
+
+def as_told(domain: Domain, value: Any) -> Any:
+    """A value as Optuna is told it: itself, or JSON where Optuna would take it for another choice.
+
+    To Optuna, 1 is true.
+    """
+    if isinstance(domain, Choice) and len(set(domain.choices)) < len(domain.choices):
+        return json.dumps(value)
+    return value
 
 
 def read_study(address: str) -> StudyTrials:
@@ -191,7 +214,7 @@ def _frozen(run: RunView, space: Space, trial: TrialView) -> FrozenTrial:
         state = TrialState.FAIL if state.name in {"COMPLETE", "PRUNED"} else state
     frozen = create_trial(
         state=TrialState.WAITING,
-        params=dict(trial.params),
+        params={name: as_told(space[name], value) for name, value in trial.params.items()},
         distributions={name: distribution(space[name]) for name in trial.params},
         user_attrs=_attributes(run, trial),
         intermediate_values={} if len(run.objectives) > 1 else _curve(run, trial),

@@ -55,8 +55,11 @@ class Companions:
 
     def failed(self) -> list[str]:
         """What has gone wrong since the last call, in words."""
-        ended = [target for target, one in self._running.items() if one.poll() is not None]
-        return [self._problem(target, self._running.pop(target).returncode) for target in ended]
+        ended = {t: one for t, one in self._running.items() if one.poll() is not None}
+        for target, process in ended.items():
+            _dismiss(process)
+            del self._running[target]
+        return [self._problem(target, process.returncode) for target, process in ended.items()]
 
     def stop(self) -> list[str]:
         """Wait until the tools have what the journal has, but not for long; what went wrong."""
@@ -76,9 +79,7 @@ class Companions:
     def leave(self) -> None:
         """Tell the tools that the search has ended, and do not wait for them."""
         for process in self._running.values():
-            with contextlib.suppress(OSError):
-                if process.stdin is not None:
-                    process.stdin.close()
+            _dismiss(process)
 
     def _launch(self, target: Target) -> subprocess.Popen[bytes]:
         log = self._log(target)
@@ -110,6 +111,12 @@ class Companions:
 
     def _log(self, target: Target) -> Path:
         return self._root / "tracking" / f"{target.tool}.log"
+
+
+def _dismiss(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def said(err: BaseException) -> str:

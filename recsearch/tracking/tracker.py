@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -54,11 +53,6 @@ def measured(metrics: Mapping[str, Any]) -> dict[str, float]:
         for name, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-
-
-def finite(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics that have a finite number."""
-    return {name: value for name, value in measured(metrics).items() if math.isfinite(value)}
 
 
 def label(trial: TrialView) -> str:

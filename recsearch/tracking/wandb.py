@@ -61,7 +61,9 @@ class Wandb:
 
     def log(self, trial: TrialView) -> None:
         """Log the epochs that W&B lacks; a trial that has ended is finished there."""
-        told = self._told(trial)
+        best = self._run.trial_best(trial)
+        metrics = {} if best is None else measured(best.metrics)
+        told = {"steps": len(trial.epochs), **outcome(trial, best)}
         if trial.number not in self._open:
             if self._finished.get(self._key(trial)) == told:
                 return
@@ -71,7 +73,7 @@ class Wandb:
             if row.epoch > self._last[trial.number]:
                 there.log(measured(row.metrics), step=row.epoch, commit=True)
                 self._last[trial.number] = row.epoch
-        there.summary.update(told["summary"])
+        there.summary.update({**metrics, **outcome(trial, best)})
         if trial.finished:
             self._end(trial, told)
 
@@ -121,12 +123,6 @@ class Wandb:
                 return
         self._finished[key] = told
         self._write()
-
-    def _told(self, trial: TrialView) -> dict[str, Any]:
-        """All that W&B has of a trial once it is finished."""
-        best = self._run.trial_best(trial)
-        metrics = {} if best is None else measured(best.metrics)
-        return {"steps": len(trial.epochs), "summary": {**metrics, **outcome(trial, best)}}
 
     def _key(self, trial: TrialView) -> str:
         return run_key(self._run.identity["run_id"], trial.number)
