@@ -10,7 +10,8 @@ is trained, reported or best. They decide what is suggested, so they are part of
       "source": "runs/als-ml100k",    as the command had it
       "comparable": false,            whether the values were measured on this very split
       "trials": [{"params": {…}, "value": 0.91}, …],
-      "left_out": {"embedding_size = 1024: expected …": 3},
+      "left_out": 3,                  trials that came to a value and are no points of the space
+      "reasons": {"embedding_size = 1024: expected …": 3},
       "digest": "…"                   of comparable and trials
     }
 """
@@ -39,7 +40,7 @@ from recsearch.studies import (
 from recsearch.suggest import Prior, Priors
 
 REASONS = 3
-"""Different reasons for leaving trials out that a message names."""
+"""Different reasons for leaving trials out that are kept and told."""
 
 
 def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
@@ -73,17 +74,19 @@ def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
             f"({metric.direction})."
         )
     trials, left_out = _fitting(spec.space, found.trials)
+    reasons = dict(left_out.most_common(REASONS))
     if not trials:
         raise UsageError(
             f"--prior {address}: none of the {len(found.trials)} trials of {found.name} that came "
-            f"to a value fits the space{_because(left_out)}."
+            f"to a value fits the space{_because(left_out.total(), reasons)}."
         )
     comparable = found.measured_on in (None, here)
     return {
         "source": address,
         "comparable": comparable,
         "trials": trials,
-        "left_out": dict(left_out),
+        "left_out": left_out.total(),
+        "reasons": reasons,
         "digest": digest({"comparable": comparable, "trials": trials}),
     }
 
@@ -109,12 +112,12 @@ def prior_notes(identity: Mapping[str, Any]) -> Iterator[str]:
     table = identity.get("priors")
     if table is None:
         return
-    count, lost = len(table["trials"]), Counter(table["left_out"])
+    count, lost = len(table["trials"]), table["left_out"]
     text = f"learns from {count} trials of {table['source']}"
     if not table["comparable"]:
         text += ", by their ranks, since they were measured on other data"
     if lost:
-        text += f"; {lost.total()} do not fit the space{_because(lost)}"
+        text += f"; {lost} do not fit the space{_because(lost, table['reasons'])}"
     yield text
 
 
@@ -168,9 +171,8 @@ def _as_in(space: Space, name: str, value: Any) -> Any:
     return value
 
 
-def _because(left_out: Counter[str]) -> str:
-    if not left_out:
-        return ""
-    most = left_out.most_common(REASONS)
-    words = "; ".join(f"{count}: {reason}" for reason, count in most)
-    return f" ({words}{'; …' if len(left_out) > REASONS else ''})"
+def _because(lost: int, reasons: Mapping[str, int]) -> str:
+    """The commonest reasons in brackets; an ellipsis where there are others."""
+    words = [f"{count}: {reason}" for reason, count in reasons.items()]
+    words += ["…"] if sum(reasons.values()) < lost else []
+    return f" ({'; '.join(words)})" if words else ""

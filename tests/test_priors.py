@@ -183,8 +183,8 @@ def test_what_does_not_fit_is_counted_and_said_why(tmp_path: Path) -> None:
     found = load_priors(spec(), path, "x")
     assert [row["params"] for row in found["trials"]] == [good, good]
     assert type(found["trials"][1]["params"]["embedding_size"]) is int
-    assert sum(found["left_out"].values()) == 6
-    assert max(found["left_out"].values()) == 2
+    assert found["left_out"] == 6
+    assert max(found["reasons"].values()) == 2
     (note,) = prior_notes({"priors": found})
     assert (
         "learns from 2 trials" in note and "6 do not fit the space (2: embedding_size = 64" in note
