@@ -9,7 +9,8 @@ asked what it has. Runs are found by their tags, which are written with the run 
 metrics of an epoch go in one batch, and after them the tag ``recsearch.epochs`` rises to it. So the
 epochs up to the tag are whole, those after the next one have not been begun, and of the next one
 alone the history of each metric is read to see which are there. SQL stores, beside that, hold a
-metric with equal run, step, time and value once; the time is the journal's, so it is equal.
+metric with equal run, step, time and value once; the time is the journal's, so it is equal. A
+database is made beside its place and moved there when it has all its tables.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tempfile
 from datetime import datetime
+from pathlib import Path
 
 from recsearch.epochs import EpochRow, TrialView
 from recsearch.run import RunView
@@ -55,6 +58,7 @@ class MLflow:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._run = run
         self._uri = uri
+        make_database(uri)
         self._client = MlflowClient(tracking_uri=uri)
         self._experiment = self._settle(f"{run.name} {run.identity['run_id'][:12]}")
         self._ids: dict[int, str] = {}
@@ -159,6 +163,23 @@ class MLflow:
             self._experiment, _ms(_begun(trial)), tags=tags, run_name=label(trial)
         )
         self._ids[trial.number], self._tags[trial.number] = run.info.run_id, tags
+
+
+def make_database(uri: str) -> None:
+    """Make the SQLite database of a URI, whole or not at all; nothing if it is there, or no such.
+
+    MLflow makes its tables one by one, and cannot go on with some of them.
+    """
+    from mlflow import MlflowClient
+
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / path.name
+        MlflowClient(tracking_uri=f"sqlite:///{draft}").search_experiments(max_results=1)
+        draft.replace(path)
 
 
 def name_of(name: str) -> str:

@@ -17,6 +17,11 @@ from recsearch.run import RunView
 from recsearch.tracking.mlflow import MLflow, name_of
 
 
+@pytest.fixture(autouse=True)
+def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsearch.tracking.mlflow.make_database", lambda uri: None)
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     found, module, entities = FakeServer(), ModuleType("mlflow"), ModuleType("mlflow.entities")

@@ -78,6 +78,23 @@ def test_mlflow_in_a_local_database(root: Path) -> None:
     check_mlflow(root)
 
 
+def test_an_mlflow_database_that_was_not_finished_is_made_anew(root: Path) -> None:
+    """Killed while MLflow made its tables, one by one."""
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    process, deadline = start(root, "mlflow"), time.monotonic() + 60
+    while not any(path.stat().st_size for path in root.glob(".mlflow.db.*/mlflow.db")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (root / "mlflow.db").exists()
+    again = start(root, "mlflow")
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    check_mlflow(root)
+
+
 def metrics(root: Path) -> int:
     """Rows that the database has so far."""
     try:
