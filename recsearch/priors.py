@@ -93,9 +93,8 @@ def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
 
 def is_there(address: str) -> bool:
     """Whether there is a run, a file or a storage at an address."""
-    place, _ = split_address(address)
-    path = Path(place.removeprefix("sqlite:///"))
-    return _run_at(address) is not None or path.is_file() or "://" in str(path)
+    place = split_address(address)[0].removeprefix("sqlite:///")
+    return _run_at(address) is not None or Path(place).is_file() or "://" in place
 
 
 def priors_of(identity: Mapping[str, Any]) -> Priors:

@@ -23,7 +23,7 @@ from fabricate import Fabricated
 
 from recsearch.errors import IdentityError, UsageError
 from recsearch.identity import digest
-from recsearch.priors import load_priors, prior_notes, priors_of
+from recsearch.priors import is_there, load_priors, prior_notes, priors_of
 from recsearch.request import Request, resolve_request
 from recsearch.run import RunPaths, RunView, check_identity
 from recsearch.settings import Settings, run_name
@@ -232,6 +232,15 @@ def test_they_are_part_of_the_identity_and_resuming_needs_no_file(tmp_path: Path
     assert check_identity(paths, same.identity), "the command that began it goes on"
     fresh = resolve_request(replace(request(tmp_path, None), fresh=True))
     assert "priors" not in fresh.identity
+
+
+def test_what_is_there(tmp_path: Path) -> None:
+    root, path = other_run(tmp_path), tmp_path / "j.log"
+    export_study(RunView.open(root), path)
+    for address in (root, path, f"{path}:other", f"sqlite:///{path}", "postgresql://u:p@host/db"):
+        assert is_there(str(address)), address
+    for address in (tmp_path, tmp_path / "k.log", f"sqlite:///{tmp_path}/k.db"):
+        assert not is_there(str(address)), address
 
 
 def test_a_run_without_has_none_recorded_and_takes_none_later(tmp_path: Path) -> None:

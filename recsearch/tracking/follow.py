@@ -89,7 +89,8 @@ def follow(
             while not last:
                 last = ended()
                 for trial in feed.changed():
-                    tracker.log(trial)
+                    if trial.started or trial.epochs:
+                        tracker.log(trial)
         finally:
             tracker.close()
     return len(run.trials)

@@ -95,7 +95,8 @@ def whereabouts(target: Target, root: Path) -> str:
         files = f"wandb sync {shlex.quote(str(root / 'wandb'))}/offline-run-*"
         return files if offline else "https://wandb.ai"
     uri = target.place or os.environ.get("MLFLOW_TRACKING_URI") or mlflow_uri(root)
-    return shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
+    server = uri.startswith(("http:", "https:"))
+    return uri if server else shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
 
 
 def mlflow_uri(root: Path) -> str:

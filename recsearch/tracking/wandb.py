@@ -37,6 +37,14 @@ PROJECT = "recsearch"
 """Of the W&B runs, unless ``WANDB_PROJECT`` names another."""
 
 
+QUIET = {
+    "silent": True, "console": "off", "disable_git": True, "save_code": False,
+    "disable_job_creation": True, "x_disable_stats": True, "x_disable_meta": True,
+    "x_save_requirements": False,
+}  # fmt: skip
+"""No noise on the terminal, and nothing of this machine or the working folder."""
+
+
 def run_key(run_id: str, trial: int) -> str:
     """Id of the W&B run of a trial: a pure function of both."""
     return f"{run_id[:16]}-{trial:04d}"
@@ -98,13 +106,8 @@ class Wandb:
             mode=self._mode,
             dir=str(self._run.path),
             config={**trial.params, "recsearch": facts(self._run, trial)},
-            # No noise on the terminal, and nothing of this machine or the working folder.
-            settings=wandb.Settings(
-                silent=True, console="off", disable_git=True, save_code=False,
-                disable_job_creation=True, x_disable_stats=True, x_disable_meta=True,
-                x_save_requirements=False,
-            ),
-        )  # fmt: skip
+            settings=wandb.Settings(**_settings(wandb.Settings)),
+        )
         # Or the summary would follow the last epoch.
         there.define_metric("*", summary="none")
         self._open[trial.number] = there
@@ -145,3 +148,9 @@ class Wandb:
         except (OSError, ValueError):
             found = {}
         write_atomic(path, {**found, self._place: self._finished})
+
+
+def _settings(known: Any) -> dict[str, Any]:
+    """Of `QUIET` what this version of W&B knows."""
+    fields = getattr(known, "model_fields", QUIET)
+    return {name: value for name, value in QUIET.items() if name in fields}

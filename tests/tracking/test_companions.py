@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from tracking_tools import check_tensorboard, three_trials
+from tracking_tools import Tracked, check_tensorboard, three_trials
 
+from recsearch.epochs import TrialView
 from recsearch.errors import RunLockedError, UsageError
 from recsearch.tracking import Companions, Target, companions, follow, parse_target, parse_targets
 from recsearch.tracking import targets as targets_module
@@ -93,6 +95,41 @@ def test_two_that_log_the_same_run_with_one_tool(tmp_path: Path) -> None:
         return True
 
     assert follow(root, Target("tensorboard"), other) == 3
+
+
+class Recorder:
+    """A tracker that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, str, int]] = []
+        self.closed = False
+
+    def log(self, trial: TrialView) -> None:
+        self.shown.append((trial.number, trial.state, len(trial.epochs)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_it_is_shown_what_has_changed_of_trials_that_began(tmp_path: Path) -> None:
+    run, recorder, looks = Tracked(), Recorder(), [0]
+    run.trial(1, {"x": 1.0}, [0.9], state="training")
+    run.trial(2, {"x": 2.0}, [], state="queued")
+    journal = run.write(tmp_path) / "journal.ndjson"
+
+    def look() -> bool:
+        """Before the second look a line is half written, before the third it is whole."""
+        looks[0] += 1
+        if looks[0] > 1:
+            line = json.dumps({"time": "2026-07-01T10:00:00Z", "event": "done", "trial": 1,
+                               "epoch": 1, "reason": "plateau"}) + "\n"  # fmt: skip
+            with journal.open("a") as file:
+                file.write(line[:20] if looks[0] == 2 else line[20:])
+        return looks[0] == 3
+
+    follow(journal.parent, Target("tensorboard"), look, opened=lambda target, view: recorder)
+    assert recorder.shown == [(1, "training", 1), (1, "done", 1)]
+    assert recorder.closed
 
 
 def test_targets() -> None:
