@@ -160,17 +160,15 @@ def read_study(address: str) -> StudyTrials:
     study = _study(storage, place, name)
     if len(study.directions) > 1:
         raise UsageError(f"--prior {address}: the study has {len(study.directions)} objectives.")
-    attributes, system = study.user_attrs, study.system_attrs
-    names = system.get("study:metric_names")
-    found = storage.get_all_trials(study._study_id)
+    names = study.system_attrs.get("study:metric_names")
     return StudyTrials(
         name=study.study_name,
         direction="max" if study.directions[0].name == "MAXIMIZE" else "min",
         metric=str(names[0]) if names else None,
-        measured_on=attributes.get(MEASURED),
+        measured_on=study.user_attrs.get(MEASURED),
         trials=tuple(
             StudyTrial(trial.number, dict(trial.params), float(trial.values[0]))
-            for trial in found
+            for trial in storage.get_all_trials(study._study_id)
             if trial.values and math.isfinite(trial.values[0]) and _counts(trial)
         ),
     )
@@ -253,7 +251,6 @@ def _times(trial: TrialView) -> tuple[datetime, datetime]:
     """When a trial began and ended, as far as the journal says."""
     known = [trial.started, *(row.time for row in trial.epochs), trial.ended]
     times = [datetime.fromisoformat(text) for text in known if text]
-    # Of an error before the first epoch the journal may have a single time, of none none.
     times = times or [datetime.fromisoformat("1970-01-01T00:00:00Z")]
     return times[0], times[-1]
 
@@ -284,7 +281,8 @@ def _storage(place: str) -> BaseStorage:
             place = f"sqlite:///file:{file.resolve()}?mode=ro&uri=true"
         return RDBStorage(place)
     except Exception as err:
-        raise UsageError(f"--prior {place}: no readable Optuna storage: {_line(err)}") from err
+        why = f"{type(err).__name__}: {str(err).partition(chr(10))[0]}"
+        raise UsageError(f"--prior {place}: no readable Optuna storage: {why}") from err
 
 
 def _study(storage: BaseStorage, place: str, name: str | None) -> Any:
@@ -300,7 +298,3 @@ def _study(storage: BaseStorage, place: str, name: str | None) -> Any:
         f"--prior {place}: {which} There are: {known}.",
         hint=f"Name one of them: --prior {place}:NAME",
     )
-
-
-def _line(err: Exception) -> str:
-    return f"{type(err).__name__}: {str(err).partition(chr(10))[0]}"

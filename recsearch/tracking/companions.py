@@ -71,6 +71,7 @@ class Companions:
                 code = process.wait(PATIENCE + 5)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
                 code = TOO_SLOW
             if code != 0:
                 problems.append(self._problem(target, code))
