@@ -17,8 +17,11 @@ from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
 from recsearch.files import store_for_run, store_from_run
 from recsearch.folds import check_folds, folds_of
 from recsearch.models import Family, resolve
-from recsearch.run import FORMAT, RunPaths
+from recsearch.priors import is_there, load_priors
+from recsearch.run import FORMAT, RunPaths, read_identity
 from recsearch.spec import SearchSpec
+from recsearch.studies import measured_on
+from recsearch.tracking import Target
 
 LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
 
@@ -28,7 +31,9 @@ class Request:
     """What the user asked for.
 
     ``folds`` is the number of parts of the split to validate on. The split is that of the search
-    file unless another one is given.
+    file unless another one is given. ``prior`` is where `recsearch.priors` finds trials to learn
+    from; None for those that the run in the folder began with, if any. ``track`` are the tools that
+    are shown the run, which is no part of what it is.
     """
 
     spec: SearchSpec
@@ -43,6 +48,8 @@ class Request:
     fresh: bool = False
     retry_errors: bool = False
     command: str = ""
+    prior: str | None = None
+    track: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split == SplitSpec():
@@ -84,7 +91,8 @@ def resolve_request(request: Request) -> Resolved:
         SpecError: the search file does not fit its model.
         DataError: the data set cannot be used.
         UsageError: the store is in the memory of one process, or the device is none on which the
-            model can train here, or the folds would leave nothing to test on.
+            model can train here, or the folds would leave nothing to test on, or there is nothing
+            to learn from where `Request.prior` says.
     """
     check_folds(request.folds, request.split)
     if request.store_url.startswith("memory://"):
@@ -103,9 +111,24 @@ def resolve_request(request: Request) -> Resolved:
     if others:
         ids = [each.split_id for each in (split, *others)]
         identity["validation"] = {"folds": request.folds, "split_ids": ids}
+    priors = _priors(request, identity)
+    if priors is not None:
+        identity["priors"] = priors
     absent = request.fresh or not RunPaths(request.run_root).data_profile.exists()
     profile = data_profile(ratings, (split, *others)) if absent else None
     return Resolved(request, split, family, metrics, identity, tuple(others), profile)
+
+
+def _priors(request: Request, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the searcher learns from before trial 1: as asked for, or as the run began with."""
+    found = None if request.fresh else read_identity(RunPaths(request.run_root))
+    recorded = None if found is None else found.get("priors")
+    if request.prior is None:
+        return recorded
+    if recorded and recorded["source"] == request.prior and not is_there(request.prior):
+        # The command that began the run resumes it, whatever has become of the file.
+        return dict(recorded)
+    return load_priors(request.spec, request.prior, measured_on(identity))
 
 
 def request_of_run(
@@ -116,6 +139,7 @@ def request_of_run(
     workers: int | None,
     retry_errors: bool,
     command: str,
+    track: tuple[Target, ...] = (),
 ) -> Request:
     """The request that began a run, as its identity has it, for a command that works on it.
 
@@ -126,6 +150,7 @@ def request_of_run(
         workers: trials at a time.
         retry_errors: whether trials that ended in an error are run again.
         command: what resumes this command.
+        track: tools that are shown the run.
     """
     search = dict(identity["search"])
     if quota is not None:
@@ -142,6 +167,7 @@ def request_of_run(
         folds=folds_of(identity),
         retry_errors=retry_errors,
         command=command,
+        track=track,
     )
 
 

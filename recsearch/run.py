@@ -48,6 +48,7 @@ IDENTITY_FIELDS = (
     "validation",
     "seed",
     "device",
+    "priors.digest",
     "code",
     "store",
 )

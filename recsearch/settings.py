@@ -16,6 +16,7 @@ from recsearch.evaluation import parse
 from recsearch.request import Request
 from recsearch.spec import SearchSpec, load_search, parse_override, search_name
 from recsearch.spec.schema import Section
+from recsearch.tracking import parse_targets
 
 DEFAULT_SEED = 42
 
@@ -72,6 +73,10 @@ class Settings(Section):
     """Which epochs stay in the store."""
     quota: str | None = None
     """What the run's checkpoints may hold."""
+    prior: str | None = None
+    """Trials of another run or of an Optuna study that the searcher learns from before trial 1."""
+    track: list[str] = Field(default=[])
+    """Tools that are shown the run: ``tensorboard``, ``wandb[:offline]``, ``mlflow[:URI]``."""
 
     def overrides(self) -> dict[str, Any]:
         """Values by dotted key of a search file; settings of their own come before ``set``.
@@ -99,6 +104,7 @@ class Settings(Section):
             *variant_words(self.prepare, self.split),
             self.folds not in (None, 1) and f"folds{self.folds}",
             self.device != "cpu" and self.device,
+            self.prior is not None and "prior",
         )
         return [word for word in words if word]
 
@@ -153,7 +159,8 @@ def build_request(
         command: what the user types to resume it.
 
     Raises:
-        UsageError: no such search, or a setting that cannot be.
+        UsageError: no such search, or a setting that cannot be, such as a tracker that is not
+            installed.
         SpecError: the search file cannot be used.
     """
     return Request(
@@ -168,6 +175,8 @@ def build_request(
         fresh=place.fresh,
         retry_errors=place.retry_errors,
         command=command,
+        prior=settings.prior,
+        track=parse_targets(settings.track),
     )
 
 

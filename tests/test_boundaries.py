@@ -34,6 +34,10 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
         "recsearch.cli", "analysis",
     ),
     "recsearch/suggest": ("ray", "lenskit", "torch", "recsearch.tuning", "recsearch.run"),
+    "recsearch/tracking": (
+        "ray", "lenskit", "torch", "recsearch.models", "recsearch.data", "recsearch.store",
+        "recsearch.tuning", "recsearch.request", "analysis",
+    ),
     "analysis": (
         "ray", "torch", "lenskit", "recsearch.tuning", "recsearch.models", "recsearch.data",
         "recsearch.loading", "recsearch.measuring", "recsearch.samples", "recsearch.profiling",
@@ -110,6 +114,19 @@ def test_lenskit_and_torch_stay_in_models_and_data() -> None:
     assert wrong == []
 
 
+def test_tools_are_imported_where_they_are_fed_and_on_use() -> None:
+    tools = ("wandb", "mlflow", "tensorboardX", "optuna")
+    wrong = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in sources()
+        for module, at_top in imports(path)
+        if any(within(module, tool) for tool in tools)
+        and (at_top or not {path.name, path.parent.name} & {"tracking", "studies.py"})
+        and "analysis/" not in path.as_posix()
+    ]
+    assert wrong == []
+
+
 def test_the_store_needs_torch_only_where_a_tensor_is_handed_in() -> None:
     allowed = {"tensors.py", "torch_hook.py", "torch_state.py", "transfer.py"}
     wrong = {
@@ -142,15 +159,24 @@ def test_nothing_reads_code_from_disk_or_network() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["store", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["search", "--help"],
+        ["store", "--help"],
+        ["track", "--help"],
+        ["export", "--help"],
+    ],
+)
 def test_help_loads_neither_ray_nor_torch_nor_lenskit(arguments: list[str]) -> None:
     script = (
         "import sys\n"
         "from recsearch.cli import main\n"
         f"try: main({arguments!r})\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'ray', 'torch', 'lenskit', 'matplotlib', 'pandas', 'hyperopt', 'numba',"
-        "         'optuna', 'sklearn'}\n"
+        "heavy = {'ray', 'torch', 'lenskit', 'matplotlib', 'pandas', 'hyperopt', 'numba',\n"
+        "         'optuna', 'sklearn', 'wandb', 'mlflow', 'tensorboardX'}\n"
         "loaded = heavy & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

@@ -35,6 +35,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Measure stored checkpoints by other metrics, without training.",
     ),
     "predict": ("recsearch.cli.predict:predict", "Write recommendation lists of a checkpoint."),
+    "track": (
+        "recsearch.cli.track:track",
+        "Log a run to TensorBoard, Weights & Biases or MLflow.",
+    ),
+    "export": ("recsearch.cli.export:export", "Write a run in the format of another tool."),
     "report": ("recsearch.cli.report:report", "Render the pages of runs."),
     "spaces": ("recsearch.cli.spaces:spaces", "List, show and check search files."),
     "explain": ("recsearch.cli.explain:explain", "Say in words what a search file asks for."),

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsearch.cli.options import check_volume, program, run_path, volume_options
+from recsearch.cli.options import (
+    check_volume,
+    program,
+    run_path,
+    track_option,
+    volume_options,
+)
 from recsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--retry-errors", is_flag=True, help="Try again where a continuation ended in an error."
 )
+@track_option
 @click.option("--report/--no-report", default=True, show_default=True, help="Render the page.")
 @volume_options
 def continue_(
@@ -52,6 +59,7 @@ def continue_(
     workers: int | None,
     quota: str | None,
     retry_errors: bool,
+    track: tuple[str, ...],
     report: bool,
     quiet: bool,
     verbose: bool,
@@ -68,6 +76,7 @@ def continue_(
     from recsearch.display import make_display
     from recsearch.request import request_of_run
     from recsearch.run import RunView
+    from recsearch.tracking import parse_targets
     from recsearch.tuning.cluster import quieten
 
     root = run_path(run)
@@ -76,7 +85,7 @@ def continue_(
             "continue: expected --top K, --trial N, or both.",
             hint=f"For example: {program()} continue {root} --top 5 --epochs {epochs}",
         )
-    view = RunView.open(root)
+    view, targets = RunView.open(root), parse_targets(track)
     request = request_of_run(
         root,
         view.identity,
@@ -84,6 +93,7 @@ def continue_(
         workers=workers,
         retry_errors=retry_errors,
         command=shlex.join([program(), *sys.argv[1:]]),
+        track=targets,
     )
     quieten()
     from recsearch.tuning.continuing import More, continue_trials

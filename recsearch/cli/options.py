@@ -24,6 +24,13 @@ store_option = click.option(
     help="Checkpoint store: a folder or URL.",
 )
 
+track_option = click.option(
+    "--track",
+    multiple=True,
+    metavar="TOOL",
+    help="Log the run to tensorboard, wandb[:offline] or mlflow[:URI]; may be given several times.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from recsearch.cli.data_options import reading_options, split_option
-from recsearch.cli.options import store_option, volume_options
+from recsearch.cli.options import store_option, track_option, volume_options
 from recsearch.pruning import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ SETTINGS = (
         metavar="SIZE",
         help="What the run's checkpoints may hold, such as '5 GB', or none.",
     ),
+    click.option(
+        "--prior",
+        metavar="RUN|STUDY",
+        help="Learn from the trials of a run folder or an Optuna study (FILE[:NAME] or a storage "
+        "URL) before trial 1.",
+    ),
+    track_option,
 )
 """Named as the fields of `recsearch.settings.Settings`; None where not given."""
 

@@ -9,12 +9,23 @@ from recsearch.spec import SearchSpec
 from recsearch.suggest.defaults import default_params
 from recsearch.suggest.grid import GridSuggester
 from recsearch.suggest.tpe import TpeSuggester
-from recsearch.suggest.types import Feasible, Observation, Suggester, Suggestion
+from recsearch.suggest.types import (
+    NO_PRIORS,
+    Feasible,
+    Observation,
+    Prior,
+    Priors,
+    Suggester,
+    Suggestion,
+)
 from recsearch.suggest.uniform import UniformSuggester
 
 __all__ = [
+    "NO_PRIORS",
     "Feasible",
     "Observation",
+    "Prior",
+    "Priors",
     "Suggester",
     "Suggestion",
     "default_params",
@@ -28,6 +39,7 @@ def make_suggester(
     default_params: Params | None,
     cost_of: Callable[[Params], float],
     feasible: Feasible | None = None,
+    priors: Priors = NO_PRIORS,
 ) -> Suggester:
     """The searcher that a search asks for.
 
@@ -37,6 +49,7 @@ def make_suggester(
         default_params: parameters of trial 1, a point of the space; None to leave it out.
         cost_of: parameters to the cost of an epoch, in any unit.
         feasible: whether a point may be tried; None for all.
+        priors: what TPE learns from before trial 1.
 
     Raises:
         UsageError: ``default_params`` is no point of the space, or a grid is too large.
@@ -56,4 +69,5 @@ def make_suggester(
         cheapest_of=spec.search.cheapest_of,
         cost_of=cost_of,
         feasible=feasible,
+        priors=priors,
     )

@@ -16,6 +16,7 @@ seeds. Regret on the three, in units of 1e-4: random search 25, 9, 77; these set
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -24,7 +25,7 @@ from typing import Any, Literal
 from recsearch.identity import derive_seed
 from recsearch.space import Choice, Params, Space
 from recsearch.suggest.draws import fresh, identities, total, uniform
-from recsearch.suggest.types import Feasible, Observation, Suggestion
+from recsearch.suggest.types import NO_PRIORS, Feasible, Observation, Priors, Suggestion
 
 STARTUP = 12
 """Number of scored trials below which trials are drawn at random."""
@@ -56,6 +57,8 @@ class TpeSuggester:
         cheapest_of: number of proposals of which the cheapest is suggested.
         cost_of: parameters to the cost of an epoch, in any unit.
         feasible: whether a point may be tried; other proposals are passed over. None for all.
+        priors: trials of something else, which stand before those observed. Their points may be
+            suggested: here, nobody has tried them.
 
     Raises:
         ValueError: ``cheapest_of`` is above 1 and there is no ``cost_of``.
@@ -71,6 +74,7 @@ class TpeSuggester:
         cheapest_of: int = 1,
         cost_of: Callable[[Params], float] | None = None,
         feasible: Feasible | None = None,
+        priors: Priors = NO_PRIORS,
     ):
         if cheapest_of > 1 and cost_of is None:
             raise ValueError("cheapest_of: the cheapest needs cost_of")
@@ -81,6 +85,7 @@ class TpeSuggester:
         self._sign = 1.0 if direction == "min" else -1.0
         self._default = default
         self._feasible = feasible
+        self._priors = priors
         self._free = [name for name, domain in space.items() if domain.size != 1]
 
     @cached_property
@@ -98,9 +103,10 @@ class TpeSuggester:
         if number == 1 and self._default is not None:
             return Suggestion(dict(self._default), "default")
         tried = identities([*(seen.params for seen in observed), *pending])
-        losses = [self._loss(seen.value) for seen in observed]
+        losses = self._losses(observed)
         if sum(loss is not None for loss in losses) >= STARTUP and self._free:
-            rows = [seen.params for seen in observed]
+            before = [prior.params for prior in self._priors.trials]
+            rows = [*before, *(seen.params for seen in observed)]
             documents = self._documents([*rows, *pending], [*losses, *(None for _ in pending)])
 
             def propose(attempt: int) -> dict[str, Any]:
@@ -125,6 +131,14 @@ class TpeSuggester:
         if self._cost_of is None:
             return points[0]
         return min(points, key=self._cost_of)
+
+    def _losses(self, observed: Sequence[Observation]) -> list[float | None]:
+        """What is minimised, of the priors and then of the trials observed."""
+        before = [self._loss(prior.value) for prior in self._priors.trials]
+        losses = [self._loss(seen.value) for seen in observed]
+        if self._priors.comparable:
+            return [*before, *losses]
+        return [*shares(before), *shares(losses)]
 
     def _loss(self, value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else self._sign * value
@@ -198,3 +212,18 @@ class TpeSuggester:
     def _coordinate(self, name: str, value: Any) -> float | int:
         domain = self._space[name]
         return domain.index(value) if isinstance(domain, Choice) else domain.to_unit(value)
+
+
+def shares(losses: Sequence[float | None]) -> list[float | None]:
+    """The place of each loss among all of them, 0 to 1; equal losses have equal places.
+
+    With it, losses of different scales can stand beside each other (Salinas et al., A
+    quantile-based approach for hyperparameter transfer learning, ICML 2020).
+    """
+    known = sorted(loss for loss in losses if loss is not None)
+    return [
+        None
+        if loss is None
+        else (bisect_left(known, loss) + bisect_right(known, loss)) / (2 * len(known))
+        for loss in losses
+    ]

@@ -28,6 +28,31 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """A trial of something else than this run: its parameters, a point of the space, and value."""
+
+    params: Mapping[str, Any]
+    value: float
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Trials that are learnt from before trial 1, and are no trials of the run.
+
+    Attributes:
+        trials: the oldest first.
+        comparable: whether their values stand beside those of the run. Otherwise, as on another
+            data set, both are replaced by their ranks, each among its own kind.
+    """
+
+    trials: tuple[Prior, ...] = ()
+    comparable: bool = True
+
+
+NO_PRIORS = Priors()
+
+
+@dataclass(frozen=True)
 class Suggestion:
     """A point of the space and how it was found."""
 

@@ -24,6 +24,7 @@ from recsearch.journal import Journal, now, read_events
 from recsearch.ledger import Ledger
 from recsearch.plan import trial_key, trial_keys
 from recsearch.planner import Planner
+from recsearch.priors import priors_of
 from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
@@ -174,7 +175,9 @@ def make_suggester_of(resolved: Resolved) -> Suggester:
     if feasible is not None and default is not None:
         check_feasible(spec, family, resolved.splits, resolved.request.seed, feasible)
         default = feasible_default(spec.space, default, feasible)
-    suggester = make_suggester(spec, resolved.request.seed, default, cost_of, feasible)
+    suggester = make_suggester(
+        spec, resolved.request.seed, default, cost_of, feasible, priors_of(resolved.identity)
+    )
     if suggester.total == 0:
         raise UsageError(
             f"{spec.source}: search.constraints: no point of the grid may be trained.",

@@ -22,11 +22,13 @@ from recsearch.journal import Journal
 from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
 from recsearch.planner import Plan
+from recsearch.priors import prior_notes
 from recsearch.record import Record
 from recsearch.request import Resolved
 from recsearch.run import RunPaths
 from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
+from recsearch.tracking import Companions
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.tuning.trials import Terms, run_trials
@@ -64,6 +66,7 @@ class Session:
         self._store = store
         self._interrupt = interrupt or Interrupt()
         self._told = False
+        self._companions = Companions(paths.root, resolved.request.track)
         self.ledger = Ledger(
             journal,
             self.record,
@@ -96,6 +99,7 @@ class Session:
             self._display.begin(self.record, plan.total, about)
             self._open(plan.total)
             self._warn()
+            self._tell(self._companions.start())
             plan.begin()
             if not plan.nothing_left:
                 self._announce(expected)
@@ -109,6 +113,7 @@ class Session:
             return True
         except BaseException as err:
             self._display.end()
+            self._companions.leave()
             with contextlib.suppress(RecsearchError):
                 self._leave(str(err).partition("\n")[0])
                 self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
@@ -130,6 +135,7 @@ class Session:
                 self._settle(baselines)
                 self._say_when_asked()
                 keeper.tick()
+                self._tell(self._companions.failed())
 
             folder = cluster.ready()
             with self._interrupt.patient():
@@ -161,11 +167,20 @@ class Session:
         )
 
     def _warn(self) -> None:
-        """Say once per run what is known to be wrong with what it trains."""
-        for text in search_warnings(self._resolved.request.spec):
+        """Say once per run what is known to be wrong with what it trains, or of what it learns."""
+        for text in (
+            *search_warnings(self._resolved.request.spec),
+            *prior_notes(self._identity),
+        ):
             if text not in self.record.notes:
                 self.ledger.write("note", text=text)
                 self._display.note(text)
+
+    def _tell(self, problems: list[str]) -> None:
+        """Say what goes wrong beside the search, without ending it."""
+        for text in problems:
+            self.ledger.write("note", text=text)
+            self._display.note(text)
 
     def _announce(self, expected: Estimate | None) -> None:
         if expected is not None:
@@ -207,6 +222,8 @@ class Session:
             if not self._interrupt.at_once:
                 with self._interrupt.immediate():
                     keeper.finish()
+                    self._tell(self._companions.stop())
+        self._companions.leave()
         if keeper.problem:
             self.ledger.write("note", text=keeper.problem)
         self.ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
