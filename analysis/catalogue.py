@@ -15,6 +15,13 @@ from recsearch.identity import short
 from recsearch.run import RunView
 
 
+class Cell(NamedTuple):
+    """A cell of the table, and what it is sorted by; None where there is nothing."""
+
+    text: str
+    key: float | str | None
+
+
 class RunRow(NamedTuple):
     """One run.
 
@@ -35,7 +42,7 @@ class RunRow(NamedTuple):
     default: float | None
     baseline: float | None
     gain: float | None
-    cells: tuple[str, ...]
+    cells: tuple[Cell, ...]
 
 
 class Group(NamedTuple):
@@ -148,9 +155,8 @@ def _group(basis: Basis, members: list[Member], pages: set[str], links: Mapping[
 
 def _row(member: Member, pages: set[str]) -> RunRow:
     run, info = member
-    states = info.states
     best = info.best.value if info.best else None
-    spent = checkpoints_info(run)
+    gained = info.baseline.gain if info.baseline else None
     state, ended = run_state(run)
     return RunRow(
         run=info.run,
@@ -162,18 +168,29 @@ def _row(member: Member, pages: set[str]) -> RunRow:
         best=best,
         default=info.default.value if info.default else None,
         baseline=info.baseline.value if info.baseline else None,
-        gain=info.baseline.gain if info.baseline else None,
-        cells=(
-            metric(best),
-            signed(info.baseline.gain if info.baseline else None),
-            signed(info.default.gain if info.default else None),
-            f"{count(sum(states.values()))}/{count(info.planned)}",
-            count(states.get("pruned", 0)),
-            count(states.get("error", 0)),
-            count(info.epochs),
-            duration(info.seconds) if info.commands else ABSENT,
-            duration(spent.train_s + spent.eval_s + spent.save_s),
-            size(spent.stored),
-            day(max((r.time for t in run.trials for r in t.epochs), default=None))[:10],
-        ),
+        gain=gained,
+        cells=_cells(member, best, gained),
+    )
+
+
+def _cells(member: Member, best: float | None, gained: float | None) -> tuple[Cell, ...]:
+    """What `COLUMNS` have."""
+    run, info = member
+    spent, trials = checkpoints_info(run), sum(info.states.values())
+    over_default = info.default.gain if info.default else None
+    pruned, errors = info.states.get("pruned", 0), info.states.get("error", 0)
+    cpu = spent.train_s + spent.eval_s + spent.save_s
+    last = max((row.time for trial in run.trials for row in trial.epochs), default=None)
+    return (
+        Cell(metric(best), best),
+        Cell(signed(gained), gained),
+        Cell(signed(over_default), over_default),
+        Cell(f"{count(trials)}/{count(info.planned)}", trials),
+        Cell(count(pruned), pruned),
+        Cell(count(errors), errors),
+        Cell(count(info.epochs), info.epochs),
+        Cell(duration(info.seconds) if info.commands else ABSENT, info.seconds),
+        Cell(duration(cpu), cpu),
+        Cell(size(spent.stored), spent.stored),
+        Cell(day(last)[:10], last),
     )

@@ -3,7 +3,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const key = (row, at) => {
-    const text = row.cells[at].textContent.trim();
+    const cell = row.cells[at];
+    const text = cell.dataset.key ?? cell.textContent.trim();
     const number = Number(text.replace(/[\u202f\u2009,]/g, "").replace("\u2212", "-"));
     return text === "" || text === "\u2013" ? null : Number.isNaN(number) ? text : number;
   };

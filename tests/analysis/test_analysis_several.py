@@ -133,7 +133,7 @@ def test_runs_without_result_beside_one_with_are_counted(tmp_path):
 
 def test_the_index_counts_time_at_work_and_of_all_workers(tmp_path):
     (group,) = catalogue_info([make(tmp_path, "a", [0.5, 0.6])], pages=set())
-    cells = dict(zip(COLUMNS, group.rows[0].cells, strict=True))
+    cells = dict(zip(COLUMNS, (cell.text for cell in group.rows[0].cells), strict=True))
     # Two epochs of 4 s and a second before the end; 3.2 + 0.6 + 0.05 s of work in each.
     assert (cells["time at work"], cells["CPU time"]) == ("9.0 s", "7.7 s")
 
