@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -35,11 +36,11 @@ def render_runs(
     Args:
         runs: run folders.
         out: the folder of all pages.
-        store_url: the store to name in commands, if not the default.
+        store_url: the store of the runs, if not the one each began with.
         processes: as many at a time; by default one for each core.
     """
     usages: dict[str, Usage | str] = {}
-    work = [(run, out, store_url, _usage(run, usages)) for run in runs]
+    work = [(run, out, store_url, _usage(run, store_url, usages)) for run in runs]
     workers = min(processes or available_cpus(), len(work))
     if workers < 2 or len(work) <= FEW:
         return [_render(*each) for each in work]
@@ -49,9 +50,9 @@ def render_runs(
         return list(pool.map(_render, *zip(*work, strict=True)))
 
 
-def _usage(run: Path, known: dict[str, Usage | str]) -> Usage | str:
+def _usage(run: Path, store_url: str | None, known: dict[str, Usage | str]) -> Usage | str:
     try:
-        url = RunView.open(run.resolve()).store_url
+        url = store_url or RunView.open(run.resolve()).store_url
     except RecsearchError as err:
         return str(err)
     if url not in known:
@@ -64,3 +65,8 @@ def _render(run: Path, out: Path, store_url: str | None, usage: Usage | str) -> 
         return Rendered(run, render_run(run, out, store_url, usage), None)
     except RecsearchError as err:
         return Rendered(run, None, err)
+    except Exception as err:  # noqa: BLE001 - the pages of the other runs do not depend on it
+        last = traceback.extract_tb(err.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
+        problem = f"{run}: its page cannot be made: {type(err).__name__}: {err} ({place})."
+        return Rendered(run, None, RecsearchError(problem))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from analysis.formatting import duration, number, percent, plural
+from analysis.formatting import duration, metric, number, percent, plural
 from analysis.random_search import RandomSearch
 from analysis.values import (
     active_seconds,
@@ -16,6 +16,9 @@ from analysis.values import (
     sessions,
 )
 from recsearch.run import RunView
+
+FEWEST = 10
+"""Trials below which halves are not compared."""
 
 
 class BudgetInfo(NamedTuple):
@@ -39,10 +42,11 @@ def budget_info(run: RunView, random: RandomSearch | None) -> BudgetInfo | None:
 
 
 def _when(run: RunView) -> str:
-    best, total = best_point(run), len(run.trials)
+    best = best_point(run)
     if best is None:
         return ""
-    text = f"The best was found by trial {best.trial} of {total}"
+    numbers = [trial.number for trial in run.trials]
+    text = f"The best was found by trial {numbers.index(best.trial) + 1} of {len(numbers)}"
     spans, at = sessions(run), moment_of_best(run)
     if spans and at is not None:
         whole = active_seconds(spans)
@@ -51,24 +55,23 @@ def _when(run: RunView) -> str:
 
 
 def _second_half(run: RunView) -> str:
-    """What the later half of the trials added to the earlier one."""
-    found = points(run)
-    half = len(run.trials) // 2
-    early = [point.value for point in found if point.trial <= half]
-    late = [point.value for point in found if point.trial > half]
-    if not early or not late or len(run.trials) < 10:
+    """What the later half of the trials added to the earlier one: a fact, no forecast."""
+    numbers = [trial.number for trial in run.trials]
+    half = len(numbers) // 2
+    if len(numbers) < FEWEST:
+        return ""
+    early = [point.value for point in points(run) if point.trial in numbers[:half]]
+    late = [point.value for point in points(run) if point.trial in numbers[half:]]
+    if not early or not late:
         return ""
     pick = min if run.objective.direction == "min" else max
     gained = gain(run, pick(late), pick(early))
     if gained <= 0:
-        return (
-            f"Trials {half + 1} to {len(run.trials)} did not improve on the first {half}: more of "
-            "the same is unlikely to."
-        )
-    share = percent(gained / abs(pick(early))) if pick(early) else ""
+        return f"The second half of the trials did not improve on the first {half}."
+    share = f" ({percent(gained / abs(pick(early)))})" if pick(early) else ""
     return (
-        f"Trials {half + 1} to {len(run.trials)} improved on the best of the first {half} by "
-        f"{number(gained, 2)}{f' ({share})' if share else ''}."
+        f"The second half of the trials improved on the best of the first {half} by "
+        f"{number(gained, 2)}{share}."
     )
 
 
@@ -76,27 +79,19 @@ def _allowed(run: RunView) -> str:
     limit = dig(run.identity, "search", "search", "max_epochs")
     if not isinstance(limit, int) or limit < 2:
         return ""
-    reached = [trial for trial in run.trials if trial.reason == "max_epochs"]
+    reached = [trial for trial in run.trials if trial.searched.reason == "max_epochs"]
     if not reached:
-        return f"No trial needed all {limit} epochs that the search allows."
+        return f"No trial ran all {limit} epochs that the search allows."
     return f"{plural(len(reached), 'trial')} ran all {limit} epochs that the search allows."
 
 
 def _random(run: RunView, random: RandomSearch | None) -> str:
+    """What a random search would have given, beside what was found; who wants to, compares."""
     best = best_point(run)
-    if random is None or random.measured or best is None:
+    if random is None or random.measured or best is None or random.low[-1] == random.high[-1]:
         return ""
-    expected = random.mean[-1]
-    ahead = gain(run, best.value, expected)
-    edge = random.low[-1] if run.objective.direction == "min" else random.high[-1]
-    judged = (
-        "more than the luck of a random search"
-        if gain(run, best.value, edge) > 0
-        else "within the luck of a random search"
-    )
-    side = "better" if ahead >= 0 else "worse"
-    trials = plural(len(run.trials), "random trial")
+    band = f"{metric(random.low[-1])} to {metric(random.high[-1])}"
     return (
-        f"The best is {number(abs(ahead), 2)} {side} than what {trials} would give on average (an "
-        f"estimate): {judged}."
+        f"As many random trials would give {metric(random.mean[-1])} on average and {band} in 8 of "
+        f"10 cases (an estimate); the best is {metric(best.value)}."
     )

@@ -23,9 +23,12 @@ class Ending(NamedTuple):
 
 
 def endings_info(run: RunView) -> tuple[Ending, ...]:
-    """The endings by state and rule, the most frequent first; trials under way come last."""
+    """The endings by state and rule, the most frequent first; trials under way come last.
+
+    A trial that was continued counts as the search had ended it.
+    """
     groups: dict[tuple[str, str], list[TrialView]] = {}
-    for trial in run.trials:
+    for trial in (trial.searched for trial in run.trials):
         groups.setdefault((trial.state, trial.reason or ""), []).append(trial)
     order = sorted(
         groups, key=lambda key: (key[0] in ("training", "queued"), -len(groups[key]), key)

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 from analysis.formatting import number, signed
 from analysis.values import BASELINE_LABELS
 from recsearch.findings import best_place, read_gains
+from recsearch.folds import folds_of
 from recsearch.run import RunView
+
+LEVEL = 0.05
+"""p values below this are taken to tell models apart."""
 
 
 class GainRow(NamedTuple):
@@ -23,8 +27,8 @@ class GainRow(NamedTuple):
 
     @property
     def real(self) -> bool:
-        """Whether the whole interval lies above zero."""
-        return self.low > 0
+        """Whether the whole interval lies above zero, and the test agrees."""
+        return self.low > 0 and self.p < LEVEL
 
     @property
     def interval_text(self) -> str:
@@ -45,52 +49,56 @@ class GainsInfo(NamedTuple):
         rows: over the default configuration and the baseline, as far as they were measured.
         missing: what could not be measured, and why.
         sentences: one for each row.
+        first_fold: whether they are of the first of several validation folds.
     """
 
     metric: str
     rows: tuple[GainRow, ...]
     missing: tuple[str, ...]
     sentences: tuple[str, ...]
+    first_fold: bool
 
 
 def gains_info(run: RunView) -> GainsInfo | None:
     """What was measured of the present best; None where nothing was, or of another best."""
     document, best = read_gains(run.path), run.best()
-    if document is None or best is None:
+    if document is None or best is None or document.get("best") != best_place(*best):
         return None
-    if document.get("best") != best_place(*best):
-        return None
-    rows = tuple(_row(found) for found in document["gains"])
-    return GainsInfo(
-        metric=str(document["metric"]),
-        rows=rows,
-        missing=tuple(f"{_label(e['over'])}: {e['reason']}" for e in document.get("missing", ())),
-        sentences=tuple(sentence(row) for row in rows),
-    )
+    try:
+        metric = str(document["metric"])
+        rows = tuple(_row(found) for found in document["gains"])
+        missing = [f"{_label(each['over'])}: {each['reason']}" for each in document["missing"]]
+    except (KeyError, TypeError, ValueError):
+        return None  # damaged: recsearch compare writes it anew
+    sentences = tuple(sentence(row, metric) for row in rows)
+    return GainsInfo(metric, rows, tuple(missing), sentences, folds_of(run.identity) > 1)
 
 
-def sentence(row: GainRow) -> str:
+def sentence(row: GainRow, metric: str) -> str:
     """Whether one gain is real, in words."""
     where = (
-        f"{number(abs(row.gain), 3)} {'better' if row.gain >= 0 else 'worse'} than the {row.over}, "
-        f"with a 95 % interval from {signed(row.low)} to {signed(row.high)} over {row.users} users"
+        f"By {metric} the best is {number(abs(row.gain), 3)} "
+        f"{'better' if row.gain >= 0 else 'worse'} than the {row.over}, with a 95 % interval from "
+        f"{signed(row.low)} to {signed(row.high)} over {row.users} users (p {row.p_text})"
     )
     if row.real:
-        return f"The best is {where}: more than the choice of users explains."
-    if row.high < 0:
-        return f"The best is {where}: it is really worse."
-    return f"The best is {where}: that may be the choice of users alone."
+        return f"{where}: more than the choice of users explains."
+    if row.high < 0 and row.p < LEVEL:
+        return f"{where}: it is really worse."
+    if row.low > 0 or row.high < 0:
+        return f"{where}: interval and test disagree, so it is not certain."
+    return f"{where}: that may be the choice of users alone."
 
 
 def _row(found: dict[str, Any]) -> GainRow:
     return GainRow(
         over=_label(found["over"]),
-        users=found["users"],
-        value=found["value"],
-        gain=found["gain"],
-        low=found["low"],
-        high=found["high"],
-        p=found["p_wilcoxon_holm"],
+        users=int(found["users"]),
+        value=float(found["value"]),
+        gain=float(found["gain"]),
+        low=float(found["low"]),
+        high=float(found["high"]),
+        p=float(found["p_wilcoxon_holm"]),
     )
 
 

@@ -165,8 +165,9 @@ def facts(run: RunView, info: Overview) -> list[tuple[str, str, str]]:
             label = f"gain over {found.label.removesuffix(' configuration')}"
             rows.append((label, signed(found.gain), f"which has {metric(found.value)}"))
     if info.chance is not None and info.best is not None:
-        times = f"best is {number(info.best.value / info.chance.value, 3)} times"
-        rows.append(("chance level", metric(info.chance.value), times if info.chance.value else ""))
+        chance = info.chance.value
+        times = f"best is {number(info.best.value / chance, 3)} times" if chance else ""
+        rows.append(("chance level", metric(chance), times))
     states = ", ".join(
         plural(many, state) if state == "error" else f"{many} {state}"
         for state, many in info.states.items()

@@ -26,7 +26,7 @@ def render_run(
     Args:
         run_path: the run folder; only read.
         out_dir: the folder of all pages; this run's goes to ``out_dir/<folder name>/``.
-        store_url: the store to name in the commands that load checkpoints, if not the default.
+        store_url: the store of the run, if not the one it began with; commands name it.
         usage: what the run's store holds, or why that is not known; by default it is looked up.
 
     Returns:
@@ -38,7 +38,9 @@ def render_run(
     """
     run = RunView.open(Path(run_path).resolve())
     folder = Path(out_dir) / run.path.name
-    page = run_page(run, survey_store(run.store_url) if usage is None else usage, store_url)
+    page = run_page(
+        run, survey_store(store_url or run.store_url) if usage is None else usage, store_url
+    )
     for name, text in page.files.items():
         write(folder / name, text)
     return write_page(folder, "run.html", page.context, page.figures, page.tables)

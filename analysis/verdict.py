@@ -12,6 +12,8 @@ from analysis.values import Point, Reference, best_point, dig, gain, points
 from recsearch.final.outcome import read_final
 from recsearch.run import RunView
 
+ALIKE = 1e-4
+"""Relative difference below which two values are called equal."""
 FEW_TRIALS = 20
 """Fewer finished trials than this are too few to trust a search of several parameters."""
 
@@ -54,7 +56,7 @@ def verdict(
         return f"{head}, has nothing to be compared with: no baseline was measured."
     listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     text = f"{head}, is {listed}"
-    if baseline is not None and baseline.gain <= 0:
+    if baseline is not None and baseline.gain < 0 and not _alike(baseline) and not _trivial(run):
         return f"{text}: this model does not pay on this data set."
     return f"{text}."
 
@@ -76,9 +78,21 @@ def doubts(run: RunView) -> tuple[str, ...]:
 def _against(other: Comparison) -> str:
     if other.gain == 0:
         return f"equal to the {_noun(other.label)}"
+    if _alike(other):
+        return f"equal to the {_noun(other.label)} within {percent(ALIKE)}"
     word = "better" if other.gain > 0 else "worse"
     share = f" ({percent(abs(other.gain / other.value))})" if other.value else ""
     return f"{number(abs(other.gain), 3)}{share} {word} than the {_noun(other.label)}"
+
+
+def _alike(other: Comparison) -> bool:
+    return bool(other.value) and abs(other.gain / other.value) < ALIKE
+
+
+def _trivial(run: RunView) -> bool:
+    """Whether the model is of the kind that baselines are."""
+    model = str(dig(run.identity, "search", "model", "class", default=""))
+    return model.rpartition(":")[2] in ("BiasScorer", "PopScorer")
 
 
 def _noun(label: str) -> str:
@@ -86,7 +100,7 @@ def _noun(label: str) -> str:
 
 
 def _unfinished(run: RunView) -> list[str]:
-    ended = sum(run.counts[state] for state in ("done", "pruned", "error"))
+    ended = sum(trial.searched.finished for trial in run.trials)
     if ended >= run.planned:
         return []
     return [f"The search is not finished: {ended} of {plural(run.planned, 'trial')} have ended."]
@@ -129,7 +143,7 @@ def _few(run: RunView) -> list[str]:
 
 
 def _last_epoch(run: RunView, best: Point) -> list[str]:
-    limit = dig(run.identity, "search", "search", "max_epochs")
+    limit = run.trial(best.trial).target or dig(run.identity, "search", "search", "max_epochs")
     if not isinstance(limit, int) or limit < 2 or best.epoch < limit:
         return []
     return [f"The best epoch is the last one allowed ({limit}): more epochs may improve it."]

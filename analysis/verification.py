@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from analysis.formatting import day, number
+from analysis.values import finite
 from recsearch.findings import any_verification, read_verification
 from recsearch.run import RunView
 
@@ -26,10 +27,10 @@ def verification_info(run: RunView) -> Verification | None:
     if entry is None:
         if any_verification(run.path):
             return Verification(
-                "outdated", "Not verified: what was verified is not the best any more."
+                "outdated", "Not verified: what was verified is another configuration or epoch."
             )
-        return Verification("none", "Not verified yet: nobody has retrained it.")
-    when = day(entry.get("time"))
+        return Verification("none", "Not verified: no verification of it is on record.")
+    when = day(str(entry.get("time")))
     if not entry.get("passed"):
         reason = str(entry.get("message", "")).partition("\n")[0]
         return Verification("failed", f"Verification FAILED on {when}: {reason}")
@@ -37,7 +38,7 @@ def verification_info(run: RunView) -> Verification | None:
         "True": "its arrays are bit-equal to the stored checkpoint",
         "False": "its arrays are not bit-equal to the stored checkpoint",
     }.get(str(entry.get("bit_equal")), "no stored checkpoint was there to compare its arrays with")
-    difference = number(float(entry.get("difference", 0.0)), 2)
+    difference = number(finite(entry.get("difference")), 2)
     return Verification(
         "verified",
         f"Verified on {when}: retrained from the configuration alone, every metric is the same "

@@ -10,7 +10,10 @@ from recsearch.run import RunView
 
 
 def rerun_commands(
-    view: RunView, trials: Iterable[TrialView], program: str = "recsearch"
+    view: RunView,
+    trials: Iterable[TrialView],
+    program: str = "recsearch",
+    folder: str | None = None,
 ) -> list[str]:
     """One for the trials of the search, and one for each number of epochs others were continued to.
 
@@ -18,14 +21,16 @@ def rerun_commands(
         view: the run.
         trials: trials in error.
         program: how the user types this program.
+        folder: how the run folder is named; by default by its path.
     """
     found = list(trials)
     commands = []
     for target in sorted({trial.target or 0 for trial in found}):
         if not target:
-            commands.append(f"{view.identity['command']} --retry-errors")
+            if view.identity.get("command"):
+                commands.append(f"{view.identity['command']} --retry-errors")
             continue
         named = " ".join(f"--trial {t.number}" for t in found if t.target == target)
-        folder = shlex.quote(str(view.path))
-        commands.append(f"{program} continue {folder} {named} --epochs {target} --retry-errors")
+        place = shlex.quote(folder or str(view.path))
+        commands.append(f"{program} continue {place} {named} --epochs {target} --retry-errors")
     return commands

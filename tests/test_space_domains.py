@@ -57,7 +57,9 @@ def test_both_ends_of_the_unit_interval_are_the_bounds(domain):
         assert (domain.from_unit(0.0), domain.from_unit(1.0)) == (domain.low, domain.high)
     else:
         assert domain.from_unit(0.0) == domain.low
-        assert domain.high - domain.step < domain.from_unit(1.0) + 1e-9 * abs(domain.high)
+        assert domain.high - domain.step < domain.from_unit(1.0) + 1e-9 * max(
+            abs(domain.low), abs(domain.high)
+        )
 
 
 @given(DOMAINS)

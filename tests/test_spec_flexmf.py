@@ -142,6 +142,7 @@ def test_a_run_is_warned_once(tmp_path: Path) -> None:
         notes.append(text)
 
     session: Any = SimpleNamespace(
+        _identity={},
         _resolved=SimpleNamespace(request=SimpleNamespace(spec=load_search("flexmf-warp"))),
         record=SimpleNamespace(notes=notes),
         ledger=SimpleNamespace(write=write),

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from recsearch.cli.options import json_option, run_path
+from recsearch.cli.watch import Signature, changed_runs, signatures
 from recsearch.errors import RecsearchError, UsageError
 
 if TYPE_CHECKING:
     from recsearch.run import RunView
+
+
+RESERVED = frozenset({"compare", "data", "index.html"})
+"""What lies beside the pages of runs."""
 
 
 @click.command()
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     "--store",
     "store_url",
     envvar="RECSEARCH_STORE",
-    help="Checkpoint store to name in the page's commands.  [default: none named]",
+    help="Checkpoint store, which commands name then.  [default: the one of each run]",
 )
 @click.option(
     "--compare",
@@ -63,11 +68,12 @@ def report(
     if compare:
         _tell(*render_comparison(asked, out), as_json)
         return
+    before = signatures(asked or _known())
     pages, index, failures = render(asked, out, store_url)
     _tell(pages, index, as_json)
     if watch:
         with contextlib.suppress(KeyboardInterrupt):
-            _watch(asked, out, store_url)
+            _watch(asked, before, out, store_url)
     if failures:
         raise RecsearchError("Some runs have no page:\n" + "\n".join(failures))
 
@@ -127,11 +133,11 @@ def _known() -> list[Path]:
     return sorted(path.parent for path in Path("runs").glob("*/run.json"))
 
 
-def _watch(asked: list[Path], out: Path, store_url: str | None) -> None:
-    from recsearch.cli.watch import changed_runs
-
+def _watch(
+    asked: list[Path], before: dict[Path, Signature], out: Path, store_url: str | None
+) -> None:
     click.echo("Watching; Ctrl-C ends it.", err=True)
-    for changed in changed_runs(lambda: asked or _known()):
+    for changed in changed_runs(lambda: asked or _known(), before):
         try:
             pages, _, failures = render(changed, out, store_url)
         except RecsearchError as err:
@@ -144,6 +150,11 @@ def _watch(asked: list[Path], out: Path, store_url: str | None) -> None:
 
 def _refuse_clashes(runs: list[Path]) -> None:
     names = Counter(path.name for path in {run.resolve() for run in runs})
+    for taken in sorted(RESERVED & names.keys()):
+        raise UsageError(
+            f"{taken}: a run folder of this name would lie where the index has its own files.",
+            hint="Rename the run folder; nothing in it names it.",
+        )
     twice = sorted(name for name, times in names.items() if times > 1)
     if twice:
         raise UsageError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from recsearch.store.catalog import Catalog, epoch_of, labels_of
+from recsearch.store.catalog import Catalog, epoch_of, labels_of, unpacked
 from recsearch.store.inventory import Inventory, take_inventory
 from recsearch.store.layout import Layout
 from recsearch.store.reader import Source
@@ -60,7 +60,8 @@ class Usage(Share):
         codecs: By codec, of the blobs that checkpoints need: ``blobs``, ``raw_bytes``, and
             ``stored_bytes``.
         run_codecs: The same by run, of the blobs that its checkpoints need.
-        restorable: The epochs of each trial that are there, by key.
+        restorable: The epochs of each trial all packs of which are there, by key. Whether their
+            blobs are intact, `verify` tells.
     """
 
     packs: int
@@ -109,15 +110,18 @@ def measure(source: Source, catalog: Catalog) -> Usage:
             run: _by_codec(inventory.rows[blobs])
             for run, blobs in tally.blobs([label.get("run", "none") for label in found]).items()
         },
-        restorable=_epochs_by_key(catalog.rows),
+        restorable=_restorable(catalog, packs.keys()),
     )
 
 
-def _epochs_by_key(refs: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def _restorable(catalog: Catalog, packs: Set[str]) -> dict[str, tuple[int, ...]]:
+    blobs, row = catalog.places()
+    there = np.array([ulid in packs for ulid in catalog.packs], bool)
+    broken = set(np.unique(row[~there[unpacked(blobs)[:, 0]]]).tolist())
     found: dict[str, set[int]] = {}
-    for ref in refs:
+    for at, ref in enumerate(catalog.rows):
         name = Layout.parse_manifest(ref)
-        if name is not None:
+        if name is not None and at not in broken:
             found.setdefault(name.key, set()).add(name.epoch)
     return {key: tuple(sorted(epochs)) for key, epochs in sorted(found.items())}
 

@@ -66,12 +66,12 @@ def test_the_page_has_the_block_only_where_there_are_results(tmp_path: Path) -> 
     assert final_info(RunView.open(plain)) is None
     text = render_run(plain, tmp_path / "reports").read_text()
     assert "Test results" not in text
-    assert "the other parts of the split were not touched" in text
+    assert "No decision of the search was measured on the other parts" in text
     text = render_run(measured(tmp_path / "tested").path, tmp_path / "reports").read_text()
     assert '<h2 id="test">Test results</h2>' in text
     assert "0.81000 ± 0.01000" in text
     assert "std over seeds" in text
-    assert "were not touched" not in text
+    assert "the test results below are not" in text
 
 
 def test_unreadable_results_are_an_error_of_the_report(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fabricate import ML1M, Fabricated, als_run
 
+from analysis import render_run
 from analysis.citation import bibtex_text, citation
 from analysis.failures import failures_info, log_tail
 from analysis.gains import gains_info
@@ -19,7 +20,7 @@ from analysis.storage import (
     survey_store,
 )
 from analysis.verification import verification_info
-from recsearch.findings import keep_gains, keep_verification
+from recsearch.findings import keep_gains, keep_verification, read_gains
 from recsearch.run import RunPaths, RunView
 from recsearch.state import Part
 from recsearch.store import Store
@@ -59,8 +60,9 @@ class TestGains:
         assert info.rows[0].real
         assert info.rows[0].p_text == "0.0200"
         assert info.sentences == (
-            "The best is 0.04 better than the default configuration, with a 95 % interval from "
-            "+0.01 to +0.07 over 100 users: more than the choice of users explains.",
+            "By RMSE the best is 0.04 better than the default configuration, with a 95 % "
+            "interval from +0.01 to +0.07 over 100 users (p 0.0200): more than the choice of users "
+            "explains.",
         )
         assert not any("users" in doubt for doubt in overview_info(view).doubts)
 
@@ -76,6 +78,26 @@ class TestGains:
         assert gains_info(view) is None
         doubts = overview_info(view).doubts
         assert any("was not measured: recsearch compare runs/als-ml1m" in d for d in doubts)
+
+    def test_an_interval_and_a_test_that_disagree_are_no_certainty(self, tmp_path):
+        view = a_run(tmp_path)
+        gains_of(view, 0.001, 0.07)
+        document = read_gains(view.path)
+        document["gains"][0]["p_wilcoxon_holm"] = 0.31
+        keep_gains(view.path, document)
+        info = gains_info(view)
+        assert not info.rows[0].real
+        assert "interval and test disagree" in info.sentences[0]
+
+    @pytest.mark.parametrize("damage", [
+        {"gains": None}, {"gains": [{}]}, {"gains": [{"over": "bias", "users": None}]},
+        {"missing": None}, {"missing": [1]}, {"metric": 3, "gains": 5},
+    ])  # fmt: skip
+    def test_a_damaged_file_is_as_none(self, tmp_path, damage):
+        view = a_run(tmp_path)
+        gains_of(view, 0.01, 0.07, **damage)
+        assert gains_info(view) is None
+        render_run(view.path, tmp_path / "reports")
 
     def test_what_could_not_be_measured_is_named(self, tmp_path):
         view = a_run(tmp_path)
@@ -103,6 +125,10 @@ class TestVerification:
         })  # fmt: skip
         found = verification_info(view)
         assert (found.status, found.words[-12:]) == ("failed", "RMSE differs")
+        keep_verification(view.path, trial.key, row.epoch, {
+            "passed": True, "time": 5, "difference": None,
+        })  # fmt: skip
+        assert verification_info(view).status == "verified", "damaged, and no reason to fail"
 
     def test_before_a_best_there_is_nothing_to_verify(self, tmp_path):
         assert verification_info(RunView.open(Fabricated().write(tmp_path))) is None
@@ -116,12 +142,11 @@ class TestFailures:
         lines = [f"line {n} in {Path.home()}/lib.py" for n in range(40)]
         (folder / "err.log").write_text("\n".join(lines) + "\n")
         info = failures_info(view)
-        (failure,) = info.failures
-        assert (failure.trial, failure.epoch, failure.kind) == (5, 3, "non_finite")
-        assert failure.message == "RMSE is nan at epoch 3"
-        assert json.loads(failure.config) == view.trial(5).config
-        assert failure.log.splitlines() == [f"line {n} in ~/lib.py" for n in range(25, 40)]
-        assert failure.log_file == "runs/als-ml1m/trials/0005/err.log"
+        assert info.failures == ((5, 3, "non_finite", "RMSE is nan at epoch 3"),)
+        (case,) = info.cases
+        assert json.loads(case.config) == view.trial(5).config
+        assert case.log.splitlines() == [f"line {n} in ~/lib.py" for n in range(25, 40)]
+        assert case.log_file == "runs/als-ml1m/trials/0005/err.log"
         assert info.kinds == (("non_finite", 1),)
         assert info.commands == ("recsearch search searches/als.toml ml1m --retry-errors",)
 
@@ -132,7 +157,35 @@ class TestFailures:
         assert log_tail(log, lines=2) == "second \N{REPLACEMENT CHARACTER} last\nlast"
 
     def test_a_run_without_errors_has_no_commands(self, tmp_path):
-        assert failures_info(a_run(tmp_path)) == ((), (), ())
+        assert failures_info(a_run(tmp_path)) == ((), (), 0, (), ())
+
+    def test_a_link_in_place_of_a_log_is_not_followed(self, tmp_path):
+        (tmp_path / "secret").write_text("secret")
+        (tmp_path / "err.log").symlink_to(tmp_path / "secret")
+        assert log_tail(tmp_path / "err.log") == ""
+
+    def test_hundreds_of_failures_are_a_table_and_a_few_cases(self, tmp_path):
+        run = Fabricated(trials=300, space={"x": {"type": "float", "min": 0, "max": 1}})
+        run.opened()
+        for number in range(1, 301):
+            run.trial(number, {"x": 0.5}, [], state="error", reason="OOM", message="none left")
+        view = RunView.open(run.write(tmp_path))
+        info = failures_info(view)
+        assert (len(info.failures), len(info.cases), info.total) == (200, 20, 300)
+        page = render_run(view.path, tmp_path / "reports")
+        assert "The first 200 of 300" in page.read_text()
+        assert page.stat().st_size < 500_000
+
+    def test_commands_name_the_run_as_readers_do(self, tmp_path):
+        run = Fabricated(trials=1, max_epochs=2, space={"x": {"type": "bool"}})
+        run.opened()
+        run.trial(1, {"x": True}, [0.9, 0.8], reason="max_epochs")
+        run.event("continued", trial=1, epochs=4)
+        run.event("started", trial=1)
+        run.event("error", trial=1, epoch=3, kind="OOM", message="")
+        view = RunView.open(run.write(tmp_path))
+        (command,) = failures_info(view).commands
+        assert command == "recsearch continue runs/als-ml1m --trial 1 --epochs 4 --retry-errors"
 
 
 class TestStorage:
@@ -164,6 +217,29 @@ class TestStorage:
         assert [row.checkpoints for row in info.shares] == [3, 3, 4]
         assert "3 of 5 epochs can be restored now, of 2 of 2 trials" in restorable_words(info)
         assert "The best epoch can be restored." in restorable_words(info)
+
+    def test_an_epoch_whose_pack_is_gone_cannot_be_restored(self, tmp_path):
+        view = a_run(tmp_path)
+        url = str(tmp_path / "store")
+        with Store.open(url) as store:
+            key, (_, row) = view.trial(2).key, view.best()
+            store.save(key, 1, {"m": Part({"w": bytes_of(1)})}, {"run": "a"})
+            before = set(Path(url).rglob("*.pack"))
+            store.save(key, row.epoch, {"m": Part({"w": bytes_of(2)})}, {"run": "a"})
+        assert storage_info(view, survey_store(url)).best
+        for pack in set(Path(url).rglob("*.pack")) - before:
+            pack.unlink()
+        info = storage_info(view, survey_store(url))
+        assert (info.best, info.restorable) == (False, (1, 5))
+
+    def test_the_store_that_is_given_is_the_one_looked_at(self, tmp_path):
+        view = a_run(tmp_path)
+        moved = str(tmp_path / "moved")
+        with Store.open(moved) as store:
+            store.save(view.trial(1).key, 1, {"m": Part({"w": bytes_of(1)})}, {"run": "a"})
+        there = render_run(view.path, tmp_path / "reports", moved).read_text()
+        assert "1 of 5 epochs can be restored now" in there
+        assert "not at hand" in render_run(view.path, tmp_path / "reports").read_text()
 
     def test_a_store_that_is_gone_is_said_to_be(self, tmp_path):
         view = a_run(tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from analysis.budget import budget_info
 from analysis.plots.edf import caption, draw_edf, edf_info, table
 from analysis.random_search import FEWEST, best_of, random_search_info
 from recsearch.run import RunView
@@ -108,3 +109,22 @@ def test_without_two_kinds_of_trials_there_is_one_line(tmp_path):
     info = edf_info(searched(tmp_path, method="random", n=6))
     assert [line.name for line in info.lines] == ["all"]
     assert edf_info(searched(tmp_path, method="random", n=4, name="few")) is None
+
+
+def test_the_budget_draws_no_conclusion_from_the_estimate(tmp_path):
+    """Of random trials themselves, half are better than the average of as many, by luck alone."""
+    view = searched(tmp_path, method="tpe", origin="random")
+    words = " ".join(budget_info(view, random_search_info(view)).sentences)
+    assert "As many random trials would give" in words
+    assert "(an estimate)" in words
+    assert "luck" not in words
+
+
+def test_equal_trials_have_nothing_to_estimate(tmp_path):
+    run = Fabricated(space=SPACE, trials=25, method="tpe", name="equal")
+    run.opened()
+    for number in range(1, 26):
+        run.trial(number, {"x": number / 25}, [0.5], origin="tpe")
+    view = RunView.open(run.write(tmp_path))
+    words = " ".join(budget_info(view, random_search_info(view)).sentences)
+    assert "random" not in words

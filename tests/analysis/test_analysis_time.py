@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from analysis.budget import budget_info
 from analysis.endings import endings_info
 from analysis.formatting import ABSENT
+from analysis.overview import overview_info
 from analysis.plots.timeline import _rows, caption, draw_timeline, table, timeline_info
 from analysis.plots.units import time_unit
 from recsearch.run import RunView
@@ -126,7 +127,9 @@ def test_the_budget_says_when_the_best_came_and_what_the_second_half_added(tmp_p
     view = RunView.open(run.write(tmp_path))
     words = " ".join(budget_info(view, None).sentences)
     assert "found by trial 7 of 10, after 28.0 s of 40.0 s at work" in words
-    assert "Trials 6 to 10 improved on the best of the first 5 by 0.02 (2.4 %)" in words
+    assert (
+        "The second half of the trials improved on the best of the first 5 by 0.02 (2.4 %)" in words
+    )
     assert "1 trial ran all 30 epochs" in words
 
 
@@ -135,7 +138,28 @@ def test_a_budget_that_no_longer_pays_is_called_so(tmp_path):
     for number in range(1, 11):
         run.trial(number, {"x": 0.1}, [0.2 if number == 3 else 0.1])
     words = " ".join(budget_info(RunView.open(run.write(tmp_path)), None).sentences)
-    assert "did not improve on the first 5" in words
+    assert "The second half of the trials did not improve on the first 5." in words
+    assert "unlikely" not in words, "a fact, no forecast"
+
+
+def test_a_continued_trial_counts_as_the_search_ended_it(tmp_path):
+    run = begun(name="continued", trials=2, max_epochs=3)
+    run.trial(1, {"x": 0.1}, [0.9, 0.8, 0.7], reason="max_epochs")
+    run.trial(2, {"x": 0.2}, [0.95], state="pruned")
+    run.closed()
+    run.tick(60)
+    run.opened(resumed=True)
+    run.event("continued", trial=1, epochs=6)
+    run.event("started", trial=1)
+    for number, value in ((4, 0.6), (5, 0.65)):
+        run.tick(4)
+        epoch(run, 1, number, value)
+    view = RunView.open(run.write(tmp_path))
+    rows = [(e.state, e.reason, e.epochs) for e in endings_info(view)]
+    assert rows == [("done", "max_epochs", "3"), ("pruned", "asha", "1")]
+    assert "1 trial ran all 3 epochs" in " ".join(budget_info(view, None).sentences)
+    doubts = overview_info(view).doubts
+    assert not any("not finished" in doubt or "last one allowed" in doubt for doubt in doubts)
 
 
 def test_real_looking_runs_have_rows_for_the_workers_that_ran(tmp_path):
