@@ -46,18 +46,16 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         store_url: the store to name in commands, if not the default.
     """
     random = random_search_info(run)
+    space, parameters = space_section(run), parameters_section(run)
     figures = {
         "front_figures": _front(run),
         "progress": _progress(run, random),
         "epochs": _epochs(run),
         "tradeoffs": _tradeoffs(run),
     }
-    overview = overview_info(run)
-    space, parameters = space_section(run), parameters_section(run)
-    storage = storage_info(run, usage)
     context = {
-        "overview": overview,
-        "facts": facts(run, overview),
+        **_head(run),
+        **_stored(run, usage),
         "best": best_info(run),
         "verification": verification_info(run),
         "gains": gains_info(run),
@@ -68,20 +66,30 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         "budget": budget_info(run, random),
         "endings": endings_info(run),
         "failures": failures_info(run),
-        "checkpoints": checkpoints_info(run),
-        "storage": storage,
-        "restorable": restorable_words(storage),
         "parameter_names": parameter_names(run),
         "space": space,
         "parameters": parameters,
         "trials": trials_info(run),
-        "n_trials": len(run.trials),
         "reproduce": reproduce_info(run, store_url),
         **figures,
     }
     drawn = [item for group in figures.values() for item in group]
     tables = {"data/space.csv": space.table}
     return RunPage(context, (*parameters.figures, *drawn), tables, _files(run))
+
+
+def _head(run: RunView) -> dict[str, Any]:
+    overview = overview_info(run)
+    return {"overview": overview, "facts": facts(run, overview)}
+
+
+def _stored(run: RunView, usage: Usage | str) -> dict[str, Any]:
+    storage = storage_info(run, usage)
+    return {
+        "checkpoints": checkpoints_info(run),
+        "storage": storage,
+        "restorable": restorable_words(storage),
+    }
 
 
 def _files(run: RunView) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recsearch.baselines import bias_scores, popularity_scores
-from recsearch.comparison import Sample, compare, holm
+from recsearch.comparison import Comparison, Sample, compare, holm
 from recsearch.data import Split
 from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import RecsearchError, StoreError, UsageError
@@ -59,26 +59,29 @@ def measure_gains(
     others = [*_default(root, best, split, metric, store, missing), *_baseline(view, split, metric)]
     found = [compare([one, other], [metric.name])[0] for other in others]
     corrected = holm([row.p_wilcoxon for row in found])
-    sign = 1.0 if metric.direction == "max" else -1.0
     return {
         "metric": metric.name,
         "best": best_place(best.trial, best.row),
-        "gains": [
-            {
-                "over": other.name,
-                "users": row.users,
-                "value": row.mean_other,
-                "gain": sign * row.difference,
-                "low": min(sign * row.low, sign * row.high),
-                "high": max(sign * row.low, sign * row.high),
-                "p_wilcoxon": row.p_wilcoxon,
-                "p_wilcoxon_holm": p,
-                "p_t": row.p_t,
-                "better": row.better == BEST,
-            }
-            for other, row, p in zip(others, found, corrected, strict=True)
-        ],
+        "gains": [_gain(*each, metric) for each in zip(found, corrected, strict=True)],
         "missing": missing,
+    }
+
+
+def _gain(row: Comparison, p_holm: float, metric: Metric) -> dict[str, Any]:
+    """One gain; positive is better, whatever the direction of the metric."""
+    sign = 1.0 if metric.direction == "max" else -1.0
+    ends = sign * row.low, sign * row.high
+    return {
+        "over": row.other,
+        "users": row.users,
+        "value": row.mean_other,
+        "gain": sign * row.difference,
+        "low": min(ends),
+        "high": max(ends),
+        "p_wilcoxon": row.p_wilcoxon,
+        "p_wilcoxon_holm": p_holm,
+        "p_t": row.p_t,
+        "better": row.better == BEST,
     }
 
 

@@ -51,8 +51,6 @@ def compare(
     The result is kept in the run folder (comparisons/, gains.json of one run); recsearch report
     shows it until a run has another best epoch.
     """
-    from recsearch.comparison import compare as compare_samples
-    from recsearch.samples import final_sample, told_apart, validation_sample
     from recsearch.threads import use_one_thread
 
     if as_json and as_csv:
@@ -73,13 +71,7 @@ def compare(
         _with_default(run_path(runs[0]), store_url, as_json=as_json)
         return
     names = None if metrics is None else metric_names(metrics)
-    roots = [run_path(run) for run in runs]
-    samples = [
-        final_sample(root) if test else validation_sample(root, names, store_url) for root in roots
-    ]
-    samples = told_apart(samples, roots)
-    rows = compare_samples(samples, names)
-    _keep(roots, "test" if test else "validation", samples, rows)
+    rows = _compare([run_path(run) for run in runs], names, store_url, test=test)
     if as_json:
         print_json([asdict(row) for row in rows])
     elif as_csv:
@@ -89,6 +81,22 @@ def compare(
     else:
         for line in _show(rows, test=test):
             click.echo(line)
+
+
+def _compare(
+    roots: list[Path], names: list[str] | None, store_url: str | None, *, test: bool
+) -> list[Any]:
+    """Compare runs with one another, and keep what came out."""
+    from recsearch.comparison import compare
+    from recsearch.samples import final_sample, told_apart, validation_sample
+
+    samples = [
+        final_sample(root) if test else validation_sample(root, names, store_url) for root in roots
+    ]
+    samples = told_apart(samples, roots)
+    rows = compare(samples, names)
+    _keep(roots, "test" if test else "validation", samples, rows)
+    return rows
 
 
 def _with_default(root: Path, store_url: str | None, *, as_json: bool) -> None:
