@@ -9,7 +9,7 @@ BENCH  := $(VENV)/.bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env report summary test check format bench-als bench-search bench-store prove-store clean
+.PHONY: help env report summary test check format bench-als bench-pages bench-search bench-store prove-store clean
 
 help: ## list the targets
 	@echo "make search-<algorithm>-<dataset>  run or resume a search, then render its page"
@@ -61,6 +61,9 @@ bench-search: $(BENCH) ## whole searches beside LensKit's tuner and others, with
 
 bench-als: $(READY) ## an ALS epoch beside LensKit's, and other ways to solve, with the targets
 	$(BIN)/python -m benchmarks.als $(ARGS)
+
+bench-pages: $(READY) ## pages of 20 runs beside Optuna's plots of them, with the targets
+	$(BIN)/python -m benchmarks.pages $(ARGS)
 
 bench-store: $(READY) ## the checkpoint store beside every other tool, with the targets
 	$(BIN)/python -m benchmarks.store $(ARGS)

@@ -1,0 +1,1 @@
+"""Pages of many runs beside the plots that Optuna draws of the same studies."""
