@@ -15,6 +15,7 @@ from recsearch.cpus import available_cpus
 from recsearch.errors import RecsearchError
 from recsearch.run import RunView
 from recsearch.store import Usage
+from recsearch.threads import use_one_thread
 
 FEW = 3
 """Up to so many runs are rendered faster than another process is started."""
@@ -46,7 +47,7 @@ def render_runs(
         return [_render(*each) for each in work]
     # Forked ones would inherit the locks of threads that they do not have.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=use_one_thread) as pool:
         return list(pool.map(_render, *zip(*work, strict=True)))
 
 
