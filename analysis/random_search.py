@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.values import Point, dig, points
+from analysis.values import Point, dig, searched_points
 from recsearch.run import RunView
 from recsearch.space import DomainError, Space, space_from_tables
 
@@ -41,7 +41,7 @@ def random_search_info(run: RunView) -> RandomSearch | None:
     no such draws: there a random forest, fitted to all trials, predicts random configurations, as
     surrogate benchmarks do (Eggensperger et al., AAAI 2015).
     """
-    found = points(run)
+    found = searched_points(run)
     method = dig(run.identity, "search", "search", "method")
     if len(found) < FEWEST or method == "grid":
         return None

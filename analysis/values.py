@@ -52,6 +52,15 @@ def points(run: RunView) -> tuple[Point, ...]:
     return tuple(point for point in found if point is not None)
 
 
+def searched_points(run: RunView) -> tuple[Point, ...]:
+    """`points` as the search saw them: without the epochs that trials were continued for.
+
+    What judges searcher, scheduler or space by trials must compare like with like.
+    """
+    found = (trial_point(run, trial.searched) for trial in run.trials)
+    return tuple(point for point in found if point is not None)
+
+
 def curve(run: RunView, trial: TrialView) -> tuple[tuple[int, float], ...]:
     """(epoch, objective) by epoch; NaN where the objective is not finite."""
     rows = {row.epoch: row for row in trial.epochs}
