@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from recsearch.epochs import TrialView
 from recsearch.run import RunView
+from recsearch.urls import without_secrets
 
 
 def rerun_commands(
@@ -23,7 +24,7 @@ def rerun_commands(
     commands = []
     for target in sorted({trial.target or 0 for trial in found}):
         if not target:
-            commands.append(f"{view.identity['command']} --retry-errors")
+            commands.append(f"{without_secrets(view.identity['command'])} --retry-errors")
             continue
         named = " ".join(f"--trial {t.number}" for t in found if t.target == target)
         folder = shlex.quote(str(view.path))
