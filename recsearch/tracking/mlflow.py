@@ -19,10 +19,10 @@ import logging
 import os
 import re
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
 from recsearch.epochs import EpochRow, TrialView
+from recsearch.journal import seconds
 from recsearch.run import RunView
 from recsearch.tracking.targets import mlflow_uri
 from recsearch.tracking.tracker import facts, label, measured, outcome
@@ -81,7 +81,7 @@ class MLflow:
         if trial.finished:
             self._best(run_id, trial)
         if trial.state in STATUS:
-            self._client.set_terminated(run_id, STATUS[trial.state], _ms(_ended(trial)))
+            self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.left_at))
         # Last: a trial with these tags is not looked at again.
         self._set(run_id, {k: v for k, v in wanted.items() if tags.get(k) != v})
         self._tags[trial.number] = tags | wanted
@@ -160,7 +160,7 @@ class MLflow:
         about = facts(self._run, trial)
         tags = {f"recsearch.{name}": str(value) for name, value in about.items()}
         run = self._client.create_run(
-            self._experiment, _ms(_begun(trial)), tags=tags, run_name=label(trial)
+            self._experiment, _ms(trial.begun_at), tags=tags, run_name=label(trial)
         )
         self._ids[trial.number], self._tags[trial.number] = run.info.run_id, tags
 
@@ -187,13 +187,5 @@ def name_of(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"))[:LONGEST]
 
 
-def _begun(trial: TrialView) -> str | None:
-    return trial.started or (trial.epochs[0].time if trial.epochs else None)
-
-
-def _ended(trial: TrialView) -> str | None:
-    return trial.ended or (trial.epochs[-1].time if trial.epochs else None)
-
-
 def _ms(time: str | None) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000) if time else 0
+    return round(seconds(time) * 1000)
