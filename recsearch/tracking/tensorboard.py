@@ -54,10 +54,11 @@ class TensorBoard:
         best = self._run.trial_best(trial)
         if not trial.finished:
             return
-        values = {} if best is None else _best(best.metrics)
         if best is not None:
-            folder.write(values, best.epoch, trial.ended or best.time)
-        folder.parameters(trial.params, values, trial.ended or "")
+            # Without metrics the tab would have the trial and could never be told of them.
+            values, time = _best(best.metrics), trial.ended or best.time
+            folder.write(values, best.epoch, time)
+            folder.parameters(trial.params, values, time)
         folder.close()
 
     def close(self) -> None:
