@@ -148,17 +148,21 @@ def test_histories_are_read_once_and_only_of_runs_that_others_began(
     check(server, view.path)
 
 
+@pytest.mark.parametrize("same", [True, False])
 def test_a_trial_that_was_finished_before_has_its_best_once(
-    server: FakeServer, tmp_path: Path
+    server: FakeServer, same: bool, tmp_path: Path
 ) -> None:
-    """Another process logged it as finished; to this one it is shown in training first."""
+    """This or another process logged it as finished; then it is shown in training."""
     run = Tracked()
     run.trial(1, {"x": 1.0}, [0.7, 0.8], state="pruned")
-    whole(run.write(tmp_path / "a"))
+    root = run.write(tmp_path / "a")
+    tracker = MLflow(RunView.open(root))
+    tracker.log(RunView.open(root).trials[0])
     run.event("continued", trial=1, epochs=3)
     run.event("started", trial=1)
-    tracker = MLflow(RunView.open(run.write(tmp_path / "b")))
-    tracker.log(RunView.open(tmp_path / "b" / "als-ml1m").trials[0])
+    root = run.write(tmp_path / "b")
+    tracker = tracker if same else MLflow(RunView.open(root))
+    tracker.log(RunView.open(root).trials[0])
     run.event("epoch", trial=1, epoch=3, metrics={"RMSE": 0.9})
     run.event("done", trial=1, epoch=3, reason="max_epochs")
     root = run.write(tmp_path / "c")
