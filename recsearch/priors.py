@@ -58,14 +58,7 @@ def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
     """
     shown = without_secrets(address)
     metric = _learning(spec, shown)
-    folder = _run_at(address)
-    found = read_study(address) if folder is None else _of_run(folder, metric, shown)
-    if found.direction != metric.direction or found.metric not in (None, metric.name):
-        theirs = f"{found.metric or 'its objective'} ({found.direction})"
-        raise UsageError(
-            f"--prior {shown}: {found.name} is for {theirs}, but this search for {metric.name} "
-            f"({metric.direction})."
-        )
+    found = _read(address, metric, shown)
     trials, left_out = _fitting(spec.space, found.trials)
     reasons = dict(left_out.most_common(REASONS))
     if not trials:
@@ -151,6 +144,21 @@ def _learning(spec: SearchSpec, shown: str) -> Metric:
             f"--prior {shown}: the search has {len(spec.objectives)} objectives, expected one."
         )
     return spec.objectives[0]
+
+
+def _read(address: str, metric: Metric, shown: str) -> StudyTrials:
+    """What there is to learn from, of that objective."""
+    folder = _run_at(address)
+    found = read_study(address) if folder is None else _of_run(folder, metric, shown)
+    if found.direction != metric.direction or found.metric not in (None, metric.name):
+        theirs = f"{found.metric or 'its objective'} ({found.direction})"
+        raise UsageError(
+            f"--prior {shown}: {found.name} is for {theirs}, but this search for {metric.name} "
+            f"({metric.direction})."
+        )
+    if not found.trials:
+        raise UsageError(f"--prior {shown}: no trial of {found.name} has come to a value yet.")
+    return found
 
 
 def _of_run(folder: Path, metric: Metric, shown: str) -> StudyTrials:

@@ -206,6 +206,8 @@ def test_what_does_not_fit_is_counted_and_said_why(tmp_path: Path) -> None:
 
 def test_what_cannot_be_learnt_from(tmp_path: Path) -> None:
     root = str(other_run(tmp_path))
+    with pytest.raises(UsageError, match="no trial of other has come to a value yet"):
+        load_priors(spec(), str(Run(name="other").write(tmp_path / "empty")), "x")
     for method in ("grid", "random"):
         with pytest.raises(UsageError, match=f"method = {method} does not learn"):
             load_priors(spec(**{"search.method": method}), root, "x")
