@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from analysis.citation import citation
 from analysis.values import dig
 from recsearch.identity import canonical_json, short
 from recsearch.run import RunView
+from recsearch.urls import public_url, without_secrets
 
 
 class Identifier(NamedTuple):
@@ -55,16 +55,6 @@ def reproduce_info(run: RunView, store_url: str | None = None) -> ReproduceInfo:
     )
 
 
-def public_url(url: str) -> str:
-    """``url`` without a user name, password or query.
-
-    >>> public_url("s3://key:secret@bucket/store?token=1")
-    's3://bucket/store'
-    """
-    url = re.sub(r"^([a-zA-Z][\w+.-]*://)[^/@]*@", r"\1", url)
-    return url.split("?", 1)[0] if "://" in url else url
-
-
 def _commands(run: RunView, store_url: str | None) -> list[tuple[str, str]]:
     identity = run.identity
     where = shlex.quote(f"runs/{run.path.name}")
@@ -84,7 +74,7 @@ def _commands(run: RunView, store_url: str | None) -> list[tuple[str, str]]:
 
 def _search_command(identity: dict[str, Any]) -> str:
     if identity.get("command"):
-        return str(identity["command"])
+        return without_secrets(str(identity["command"]))
     words = ["recsearch", "search", str(identity.get("search_file") or "search.toml")]
     dataset = dig(identity, "dataset", "name")
     words += [str(dataset)] if dataset else []

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from recsearch.campaign_file import Entry
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError
 from recsearch.request import Request
+from recsearch.urls import without_secrets
 
 State = Literal["waiting", "done", "errors", "failed", "interrupted"]
 
@@ -111,6 +112,10 @@ def _run_one(entry: Entry, prepare: Prepare, run: Run) -> tuple[Ending, bool]:
     began = time.monotonic()
 
     def ended(state: State, message: str | None = None, details: str | None = None) -> Ending:
+        message, details = (
+            message and without_secrets(message),
+            details and without_secrets(details),
+        )
         return Ending(entry, state, time.monotonic() - began, message, details)
 
     try:

@@ -88,6 +88,21 @@ class TrialView:
         return self.state in FINISHED
 
     @property
+    def begun_at(self) -> str | None:
+        """When it began, as far as the journal says."""
+        return next(iter(self._times), None)
+
+    @property
+    def left_at(self) -> str | None:
+        """When it ended, or the last that is known of it."""
+        return next(reversed(self._times), None)
+
+    @property
+    def _times(self) -> list[str]:
+        known = (self.started, *(row.time for row in self.epochs), self.ended)
+        return [time for time in known if time]
+
+    @property
     def searched(self) -> TrialView:
         """The trial as the search sees it: without what it was continued for.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recsearch.errors import RecsearchError
+from recsearch.urls import without_secrets
 
 
 def write_atomic(path: Path, content: Any) -> None:
@@ -54,10 +55,13 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def store_for_run(root: Path, url: str) -> str:
-    """How ``run.json`` names a store: a folder relative to the run, so that both can move."""
-    return (
-        url if "://" in url else os.path.relpath(Path(url).expanduser().resolve(), root.resolve())
-    )
+    """How ``run.json`` names a store: a folder relative to the run, so that both can move.
+
+    An address is named without its secrets, which whoever opens it again has to know.
+    """
+    if "://" in url:
+        return without_secrets(url)
+    return os.path.relpath(Path(url).expanduser().resolve(), root.resolve())
 
 
 def store_from_run(root: Path, recorded: str) -> str:

@@ -127,6 +127,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds(time: str | None) -> float:
+    """A time of the journal as POSIX seconds; 0 for one that it does not have."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
+
+
 def _parse(path: Path) -> JournalText:
     try:
         raw = path.read_bytes()

@@ -7,7 +7,7 @@ is trained, reported or best. They decide what is suggested, so they are part of
 ::
 
     "priors": {
-      "source": "runs/als-ml100k",    as the command had it
+      "source": "runs/als-ml100k",    as the command had it, without a password
       "comparable": false,            whether the values were measured on this very split
       "trials": [{"params": {…}, "value": 0.91}, …],
       "left_out": 3,                  trials that came to a value and are no points of the space
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recsearch.errors import UsageError
+from recsearch.errors import RecsearchError, UsageError
 from recsearch.evaluation import Metric
 from recsearch.identity import digest
 from recsearch.run import RunView
@@ -34,10 +34,11 @@ from recsearch.studies import (
     StudyTrials,
     as_told,
     measured_on,
+    on_server,
     read_study,
-    split_address,
 )
 from recsearch.suggest import Prior, Priors
+from recsearch.urls import without_secrets
 
 REASONS = 3
 """Different reasons for leaving trials out that are kept and told."""
@@ -55,34 +56,19 @@ def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
         UsageError: there is nothing to read there, the search cannot learn from trials, the
             objective is another one, or no trial is a point of its space.
     """
-    if spec.search.method != "tpe":
-        raise UsageError(
-            f"--prior {address}: method = {spec.search.method} does not learn from trials.",
-            hint="Leave out --prior, or search with --method tpe.",
-        )
-    if len(spec.objectives) > 1:
-        raise UsageError(
-            f"--prior {address}: the search has {len(spec.objectives)} objectives, expected one."
-        )
-    metric = spec.objectives[0]
-    folder = _run_at(address)
-    found = read_study(address) if folder is None else _of_run(folder, metric)
-    if found.direction != metric.direction or found.metric not in (None, metric.name):
-        theirs = f"{found.metric or 'its objective'} ({found.direction})"
-        raise UsageError(
-            f"--prior {address}: {found.name} is for {theirs}, but this search for {metric.name} "
-            f"({metric.direction})."
-        )
+    shown = without_secrets(address)
+    metric = _learning(spec, shown)
+    found = _read(address, metric, shown)
     trials, left_out = _fitting(spec.space, found.trials)
     reasons = dict(left_out.most_common(REASONS))
     if not trials:
         raise UsageError(
-            f"--prior {address}: none of the {len(found.trials)} trials of {found.name} that came "
+            f"--prior {shown}: none of the {len(found.trials)} trials of {found.name} that came "
             f"to a value fits the space{_because(left_out.total(), reasons)}."
         )
     comparable = found.measured_on in (None, here)
     return {
-        "source": address,
+        "source": shown,
         "comparable": comparable,
         "trials": trials,
         "left_out": left_out.total(),
@@ -91,10 +77,30 @@ def load_priors(spec: SearchSpec, address: str, here: str) -> dict[str, Any]:
     }
 
 
-def is_there(address: str) -> bool:
-    """Whether there is a run, a file or a storage at an address."""
-    place = split_address(address)[0].removeprefix("sqlite:///")
-    return _run_at(address) is not None or Path(place).is_file() or "://" in place
+def recorded_priors(table: Mapping[str, Any] | None, address: str) -> dict[str, Any] | None:
+    """Those that a run began with, if an address is where they came from; None otherwise.
+
+    The command that began a run resumes it, whatever has become of their source since.
+    """
+    if table is None or table["source"] != without_secrets(address):
+        return None
+    return dict(table)
+
+
+def moved_on(table: Mapping[str, Any], spec: SearchSpec, address: str, here: str) -> str | None:
+    """A sentence, if the source of recorded priors has others now. Servers are not asked."""
+    if _run_at(address) is None and on_server(address):
+        return None
+    try:
+        now = load_priors(spec, address, here)
+    except RecsearchError:
+        return None
+    if now["digest"] == table["digest"]:
+        return None
+    return (
+        f"{table['source']} has changed since the run began; it goes on learning from the "
+        f"{len(table['trials'])} trials that it began with (--fresh starts anew)"
+    )
 
 
 def priors_of(identity: Mapping[str, Any]) -> Priors:
@@ -126,10 +132,46 @@ def _run_at(address: str) -> Path | None:
     return next((folder for folder in folders if (folder / "run.json").exists()), None)
 
 
-def _of_run(folder: Path, metric: Metric) -> StudyTrials:
+def _learning(spec: SearchSpec, shown: str) -> Metric:
+    """The objective of a search that can learn from trials."""
+    if spec.search.method != "tpe":
+        raise UsageError(
+            f"--prior {shown}: method = {spec.search.method} does not learn from trials.",
+            hint="Leave out --prior, or search with --method tpe.",
+        )
+    if len(spec.objectives) > 1:
+        raise UsageError(
+            f"--prior {shown}: the search has {len(spec.objectives)} objectives, expected one."
+        )
+    return spec.objectives[0]
+
+
+def _read(address: str, metric: Metric, shown: str) -> StudyTrials:
+    """What there is to learn from, of that objective."""
+    folder = _run_at(address)
+    found = read_study(address) if folder is None else _of_run(folder, metric, shown)
+    if found.direction != metric.direction or found.metric not in (None, metric.name):
+        theirs = f"{found.metric or 'its objective'} ({found.direction})"
+        raise UsageError(
+            f"--prior {shown}: {found.name} is for {theirs}, but this search for {metric.name} "
+            f"({metric.direction})."
+        )
+    if not found.trials:
+        raise UsageError(f"--prior {shown}: no trial of {found.name} has come to a value yet.")
+    return found
+
+
+def _of_run(folder: Path, metric: Metric, shown: str) -> StudyTrials:
     """The trials of another run that came to a value, by the objective of this search."""
     run = RunView.open(folder)
     ended = [trial for trial in run.trials if trial.state in {"done", "pruned"}]
+    measured = {name: None for trial in ended for row in trial.epochs for name in row.metrics}
+    if measured and metric.name not in measured:
+        raise UsageError(
+            f"--prior {shown}: no trial of {run.name} was measured by {metric.name}, but by "
+            f"{', '.join(measured)}.",
+            hint="Name one of these with --metric, or leave out --prior.",
+        )
     rows = [(trial, run.trial_best(trial, metric.name)) for trial in ended]
     trials = (
         StudyTrial(trial.number, dict(trial.params), row.value(metric.name))

@@ -17,11 +17,12 @@ from recsearch.evaluation import EVALUATION_VERSION, default_metrics, parse
 from recsearch.files import store_for_run, store_from_run
 from recsearch.folds import check_folds, folds_of
 from recsearch.models import Family, resolve
-from recsearch.priors import is_there, load_priors
+from recsearch.priors import load_priors, moved_on, recorded_priors
 from recsearch.run import FORMAT, RunPaths, read_identity
 from recsearch.spec import SearchSpec
 from recsearch.studies import measured_on
 from recsearch.tracking import Target
+from recsearch.urls import without_options, without_secrets
 
 LIBRARIES = ("ray", "lenskit", "torch", "numpy", "scipy", "pandas", "hyperopt")
 
@@ -68,6 +69,7 @@ class Resolved:
         identity: what ``run.json`` will hold.
         others: the splits of folds 1 and up.
         profile: what ``data-profile.json`` will hold; None where the run folder has it.
+        notes: what the user is to be told of the request.
     """
 
     request: Request
@@ -77,6 +79,7 @@ class Resolved:
     identity: dict[str, Any]
     others: tuple[Split, ...] = ()
     profile: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -97,8 +100,8 @@ def resolve_request(request: Request) -> Resolved:
     check_folds(request.folds, request.split)
     if request.store_url.startswith("memory://"):
         raise UsageError(
-            f"--store {request.store_url}: every worker process has a memory of its own, so a "
-            "search needs a store that they share.",
+            f"--store {without_secrets(request.store_url)}: every worker process has a memory of "
+            "its own, so a search needs a store that they share.",
             hint="Name a folder, such as --store store.",
         )
     spec = request.spec
@@ -111,24 +114,28 @@ def resolve_request(request: Request) -> Resolved:
     if others:
         ids = [each.split_id for each in (split, *others)]
         identity["validation"] = {"folds": request.folds, "split_ids": ids}
-    priors = _priors(request, identity)
+    priors, notes = _priors(request, identity)
     if priors is not None:
         identity["priors"] = priors
     absent = request.fresh or not RunPaths(request.run_root).data_profile.exists()
     profile = data_profile(ratings, (split, *others)) if absent else None
-    return Resolved(request, split, family, metrics, identity, tuple(others), profile)
+    return Resolved(request, split, family, metrics, identity, tuple(others), profile, notes)
 
 
-def _priors(request: Request, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the searcher learns from before trial 1: as asked for, or as the run began with."""
+def _priors(
+    request: Request, identity: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """What the searcher learns from before trial 1, and what is to be said of it."""
     found = None if request.fresh else read_identity(RunPaths(request.run_root))
     recorded = None if found is None else found.get("priors")
     if request.prior is None:
-        return recorded
-    if recorded and recorded["source"] == request.prior and not is_there(request.prior):
-        # The command that began the run resumes it, whatever has become of the file.
-        return dict(recorded)
-    return load_priors(request.spec, request.prior, measured_on(identity))
+        return recorded, ()
+    here = measured_on(identity)
+    same = recorded_priors(recorded, request.prior)
+    if same is None:
+        return load_priors(request.spec, request.prior, here), ()
+    note = moved_on(same, request.spec, request.prior, here)
+    return same, () if note is None else (note,)
 
 
 def request_of_run(
@@ -227,5 +234,6 @@ def _identity(
             **{name: version(name) for name in LIBRARIES},
         },
         "store": store_for_run(request.run_root, request.store_url),
-        "command": request.command,
+        # Who is shown the run is no part of what it is.
+        "command": without_options(request.command, {"--track"}),
     }

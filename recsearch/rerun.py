@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from recsearch.epochs import TrialView
 from recsearch.run import RunView
+from recsearch.urls import without_secrets
 
 
 def rerun_commands(
@@ -27,8 +28,9 @@ def rerun_commands(
     commands = []
     for target in sorted({trial.target or 0 for trial in found}):
         if not target:
-            if view.identity.get("command"):
-                commands.append(f"{view.identity['command']} --retry-errors")
+            command = view.identity.get("command")
+            if command:
+                commands.append(f"{without_secrets(command)} --retry-errors")
             continue
         named = " ".join(f"--trial {t.number}" for t in found if t.target == target)
         place = shlex.quote(folder or str(view.path))

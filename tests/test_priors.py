@@ -23,13 +23,14 @@ from fabricate import Fabricated
 
 from recsearch.errors import IdentityError, UsageError
 from recsearch.identity import digest
-from recsearch.priors import is_there, load_priors, prior_notes, priors_of
+from recsearch.priors import load_priors, prior_notes, priors_of
 from recsearch.request import Request, resolve_request
 from recsearch.run import RunPaths, RunView, check_identity
 from recsearch.settings import Settings, run_name
 from recsearch.space import Float, Int, Space
 from recsearch.spec import SearchSpec, load_search
-from recsearch.studies import export_study, measured_on
+from recsearch.studies import measured_on, read_study
+from recsearch.study_export import export_study
 from recsearch.suggest import NO_PRIORS, Observation, Prior, Priors
 from recsearch.suggest.tpe import STARTUP, TpeSuggester, shares
 
@@ -140,8 +141,17 @@ def test_of_a_run_its_trials_that_came_to_a_value(tmp_path: Path) -> None:
 def test_by_another_objective_that_the_run_measured(tmp_path: Path) -> None:
     found = load_priors(spec(**{"search.metric": "NDCG@10"}), str(other_run(tmp_path)), "x")
     assert {row["value"] for row in found["trials"]} == {0.1}
-    with pytest.raises(UsageError, match="none of the 0 trials"):
+    with pytest.raises(UsageError, match=r"measured by RBP, but by RMSE, NDCG@10\."):
         load_priors(spec(**{"search.metric": "RBP"}), str(other_run(tmp_path / "b")), "x")
+
+
+def test_another_version_of_what_measures_has_measured_something_else(tmp_path: Path) -> None:
+    identity = RunView.open(other_run(tmp_path)).identity
+    code = {**identity["code"], "evaluation": "other"}
+    assert identity["code"]["evaluation"]
+    here = measured_on({**identity, "code": code})
+    assert here != measured_on(identity)
+    assert not load_priors(spec(), str(tmp_path / "other"), here)["comparable"]
 
 
 def test_its_export_gives_the_same_priors(tmp_path: Path) -> None:
@@ -196,6 +206,8 @@ def test_what_does_not_fit_is_counted_and_said_why(tmp_path: Path) -> None:
 
 def test_what_cannot_be_learnt_from(tmp_path: Path) -> None:
     root = str(other_run(tmp_path))
+    with pytest.raises(UsageError, match="no trial of other has come to a value yet"):
+        load_priors(spec(), str(Run(name="other").write(tmp_path / "empty")), "x")
     for method in ("grid", "random"):
         with pytest.raises(UsageError, match=f"method = {method} does not learn"):
             load_priors(spec(**{"search.method": method}), root, "x")
@@ -234,13 +246,70 @@ def test_they_are_part_of_the_identity_and_resuming_needs_no_file(tmp_path: Path
     assert "priors" not in fresh.identity
 
 
-def test_what_is_there(tmp_path: Path) -> None:
-    root, path = other_run(tmp_path), tmp_path / "j.log"
-    export_study(RunView.open(root), path)
-    for address in (root, path, f"{path}:other", f"sqlite:///{path}", "postgresql://u:p@host/db"):
-        assert is_there(str(address)), address
-    for address in (tmp_path, tmp_path / "k.log", f"sqlite:///{tmp_path}/k.db"):
-        assert not is_there(str(address)), address
+def begun(tmp_path: Path, prior: str) -> tuple[RunPaths, Request]:
+    """A run that began with priors, and the command that began it."""
+    asked = request(tmp_path, prior)
+    paths = RunPaths(tmp_path / "run")
+    paths.root.mkdir()
+    paths.identity.write_text(json.dumps(resolve_request(asked).identity))
+    return paths, asked
+
+
+def test_the_same_command_resumes_when_the_source_has_moved_on(tmp_path: Path) -> None:
+    source = other_run(tmp_path)
+    paths, asked = begun(tmp_path, str(source))
+    assert resolve_request(asked).notes == (), "nothing has changed"
+    other_run(tmp_path / "again", count=15).joinpath("journal.ndjson").replace(
+        source / "journal.ndjson"
+    )
+    resolved = resolve_request(asked)
+    assert check_identity(paths, resolved.identity)
+    assert len(resolved.identity["priors"]["trials"]) == 14, "those that it began with"
+    (note,) = resolved.notes
+    assert note.startswith(f"{source} has changed since the run began")
+    fresh = resolve_request(replace(asked, fresh=True))
+    assert (len(fresh.identity["priors"]["trials"]), fresh.notes) == (15, ())
+
+
+def test_a_server_that_is_stopped_blocks_no_resume_and_its_password_is_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://bob:hunter2@h/db:study"
+    there = read_study(study(tmp_path / "j.log", [{"embedding_size": 8, "regularization": 0.5}]))
+    asked_for: list[str] = []
+
+    def server(address: str) -> Any:
+        asked_for.append(address)
+        return there
+
+    monkeypatch.setattr("recsearch.priors.read_study", server)
+    paths, asked = begun(tmp_path, url)
+    assert asked_for == [url], "the driver gets the password"
+    assert "hunter2" not in paths.identity.read_text()
+    assert "learns from 1 trials of postgresql://bob@h/db:study" in list(
+        prior_notes(json.loads(paths.identity.read_text()))
+    )
+    for text in (url, "postgresql://bob@h/db:study"):
+        resolved = resolve_request(replace(asked, prior=text))
+        assert check_identity(paths, resolved.identity)
+        assert resolved.notes == ()
+    assert asked_for == [url], "no server is asked to resume"
+
+
+def test_a_password_is_in_no_error(tmp_path: Path) -> None:
+    for prior in ("nosuch://bob:hunter2@h/db", "postgresql+nosuch://bob:hunter2@h/db"):
+        with pytest.raises(UsageError) as caught:
+            resolve_request(request(tmp_path, prior))
+        assert "bob@h/db" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_neither_store_nor_command_is_recorded_with_a_password(tmp_path: Path) -> None:
+    command = "recsearch search als demo --track mlflow:http://h --workers 1 --track=wandb"
+    asked = replace(request(tmp_path, None), store_url="sftp://bob:hunter2@h/p", command=command)
+    identity = resolve_request(asked).identity
+    assert identity["store"] == "sftp://bob@h/p"
+    assert identity["command"] == "recsearch search als demo --workers 1"
 
 
 def test_a_run_without_has_none_recorded_and_takes_none_later(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import optuna
@@ -26,7 +29,8 @@ from recsearch import priors
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.run import RunView
 from recsearch.space import Choice, Domain, Space, space_from_tables
-from recsearch.studies import distribution, export_study, read_study
+from recsearch.studies import read_study, split_address
+from recsearch.study_export import distribution, export_study
 
 CONDITIONAL = {
     "size": {"type": "int", "min": 4, "max": 512, "scale": "log"},
@@ -235,6 +239,70 @@ def test_a_database_is_read_and_never_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no readable Optuna storage"):
         read_study(f"sqlite:///{empty}")
     assert empty.read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", ["zz#a.db", "a%b.db", "a:b.db", "a b.db"])
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_a_foreign_database_of_any_name_is_neither_made_nor_filled(
+    scheme: str, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("create table mine (a)")
+        base.commit()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="no readable Optuna storage"):
+        read_study(f"{scheme}:///{path}")
+    assert path.read_bytes() == before
+    path.unlink()
+    with pytest.raises(UsageError, match="no such file"):
+        read_study(f"{scheme}:///{path}")
+    with closing(sqlite3.connect(path)):
+        pass
+    storage = RDBStorage(f"{scheme}:///{quote(str(path))}")
+    foreign(storage)
+    storage.engine.dispose()
+    assert len(read_study(f"{scheme}:///{quote(str(path))}").trials) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_study_whose_name_has_colons_and_slashes(tmp_path: Path) -> None:
+    path = tmp_path / "a:b.log"
+    for name in ("v1:als/ml1m", "c"):
+        foreign(JournalStorage(JournalFileBackend(str(path))), name)
+    assert read_study(f"{path}:v1:als/ml1m").name == "v1:als/ml1m"
+    assert read_study(f"{path}:c").name == "c"
+
+
+@pytest.mark.parametrize(("address", "wanted"), {
+    "postgresql://u:a/b:c@h:5432/db": ("postgresql://u:a/b:c@h:5432/db", None),
+    "postgresql://u:p@h:5432/db:a:b/c": ("postgresql://u:p@h:5432/db", "a:b/c"),
+    "mysql://h/db:c": ("mysql://h/db", "c"),
+    "mysql://h:3306/db": ("mysql://h:3306/db", None),
+    "mysql://h/db?a=/b:c": ("mysql://h/db?a=/b", "c"),
+    "absent.log:c": ("absent.log", "c"),
+    "absent/a.log": ("absent/a.log", None),
+    "sqlite:///absent.db": ("sqlite:///absent.db", None),
+    "sqlite:///absent.db:c": ("sqlite:///absent.db", "c"),
+}.items())  # fmt: skip
+def test_where_an_address_ends_and_the_name_begins(
+    address: str, wanted: tuple[str, str | None]
+) -> None:
+    assert split_address(address) == wanted
+
+
+def test_what_never_began_waits(tmp_path: Path) -> None:
+    run = Run(space={"x": {"type": "float", "min": 0, "max": 1}})
+    for number in (1, 2):
+        run.event("suggested", trial=number, params={"x": 0.5}, config={}, key="k", origin="random")
+    run.event("started", trial=2)
+    for number in (1, 2):
+        run.event("interrupted", trial=number, epoch=0)
+    path = tmp_path / "journal.log"
+    export_study(RunView.open(run.write(tmp_path)), path)
+    first, second = load(path).trials
+    assert (first.state, first.datetime_start) == (TrialState.WAITING, None)
+    assert second.state == TrialState.RUNNING
 
 
 @pytest.mark.parametrize("text", ["no json\n", '{"op_code": 77}\n', '{"op_code": 4}\n', "[1]\n"])

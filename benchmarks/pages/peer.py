@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.visualization import matplotlib as plots
 
 from recsearch.run import RunView
-from recsearch.studies import export_study
+from recsearch.study_export import export_study
 
 
 def main(out: Path, runs: list[Path]) -> None:

@@ -29,6 +29,7 @@ from recsearch.spec import search_name
 from recsearch.summary import RunSummary, document, summary_of
 from recsearch.summary_table import write_summary
 from recsearch.units import duration
+from recsearch.urls import command_line, without_secrets
 
 if TYPE_CHECKING:
     from recsearch.interrupt import Interrupt
@@ -129,7 +130,7 @@ def request_of(entry: Entry, place: Place) -> Request:
     words = [program(), "search", entry.search, entry.dataset, *settings.arguments()]
     words += ["--run", str(entry.folder)] if entry.folder is not None else []
     words += ["--store", place.store_url] if place.store_url != "store" else []
-    return build_request(entry.search, entry.dataset, settings, there, shlex.join(words))
+    return build_request(entry.search, entry.dataset, settings, there, command_line(words))
 
 
 class Desk:
@@ -155,7 +156,7 @@ class Desk:
             try:
                 request_of(entry, self._place)
             except RecsearchError as err:
-                click.echo(f"{_name(entry)} will fail: {err.message}", err=True)
+                click.echo(f"{_name(entry)} will fail: {without_secrets(err.message)}", err=True)
 
     def clear(self) -> None:
         """Move all runs aside, or none of them."""
@@ -274,7 +275,7 @@ def foretell_many(entries: Sequence[Entry], place: Place, *, as_json: bool) -> i
             request = request_of(entry, place)
             found = forecast(resolve_request(request))
         except RecsearchError as err:
-            click.echo(f"{_name(entry)} will fail: {err}", err=True)
+            click.echo(f"{_name(entry)} will fail: {without_secrets(str(err))}", err=True)
             failed = True
             continue
         if as_json:

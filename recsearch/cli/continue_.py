@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from recsearch.cli.options import (
     volume_options,
 )
 from recsearch.errors import UsageError
+from recsearch.urls import command_line
 
 if TYPE_CHECKING:
     from recsearch.interrupt import Interrupt
@@ -92,7 +92,7 @@ def continue_(
         quota=quota or view.record.quota,
         workers=workers,
         retry_errors=retry_errors,
-        command=shlex.join([program(), *sys.argv[1:]]),
+        command=command_line([program(), *sys.argv[1:]]),
         track=targets,
     )
     quieten()

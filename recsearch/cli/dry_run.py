@@ -15,6 +15,7 @@ from recsearch.request import Request
 from recsearch.store.retention import parse_retention
 from recsearch.tuning.forecast import Forecast
 from recsearch.units import duration, size
+from recsearch.urls import without_secrets
 
 
 def print_forecast(found: Forecast, request: Request, command: str, *, as_json: bool) -> None:
@@ -71,7 +72,7 @@ def _lines(found: Forecast, request: Request) -> Iterator[str]:
         search = request.spec.search
         keeps_all = parse_retention(search.retention, parse(search.metric).direction).keeps_all
         sentence = found.store.sentence(
-            parse_size(search.quota), request.store_url, found.finished, keeps_all
+            parse_size(search.quota), without_secrets(request.store_url), found.finished, keeps_all
         )
         yield f"store      {sentence}"
     yield "written    nothing: --dry-run"

@@ -27,7 +27,7 @@ def export(run: Path, optuna: Path | None, force: bool) -> None:
     checkpoints by recsearch store export.
     """
     from recsearch.run import RunView
-    from recsearch.studies import export_study
+    from recsearch.study_export import export_study
 
     if optuna is None:
         raise UsageError("export: expected --optuna FILE.", hint="See: recsearch export --help")

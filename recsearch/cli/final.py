@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from recsearch.cli.options import json_option, program, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.cli.words import NUMBERS, SpacedOptions, whole_numbers
+from recsearch.urls import command_line
 
 
 @click.command(cls=SpacedOptions, spaced={"--seeds": NUMBERS, "--parts": NUMBERS})
@@ -70,7 +70,7 @@ def final(
         configs=CONFIGS if with_default else CONFIGS[:1],
         store_url=store_url,
         workers=workers or available_cpus(),
-        command=shlex.join([program(), *sys.argv[1:]]),
+        command=command_line([program(), *sys.argv[1:]]),
     )
     found = run_final(request, progress)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from recsearch.cli.options import check_volume, program
 from recsearch.cli.search_options import place_of, search_options, settings_of
 from recsearch.cli.words import WORDS, SpacedOptions
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.urls import command_line
 
 if TYPE_CHECKING:
     from recsearch.interrupt import Interrupt
@@ -136,9 +136,12 @@ def resumable(command: str, work: Callable[[Interrupt], int]) -> int:
 
 
 def again(*without: str) -> str:
-    """The command that resumes: this one, except that a second --fresh would start over."""
+    """The command that resumes: this one, except that a second --fresh would start over.
+
+    Passwords are left out, as `recsearch.urls.without_secrets` says.
+    """
     words = [word for word in sys.argv[1:] if word not in (without or ("--fresh",))]
-    return shlex.join([program(), *words])
+    return command_line([program(), *words])
 
 
 def render_page(root: Path, store_url: str) -> Path | None:

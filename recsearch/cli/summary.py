@@ -12,6 +12,7 @@ from recsearch.record import Record
 from recsearch.request import Request
 from recsearch.summary import gain
 from recsearch.tuning.driver import Outcome
+from recsearch.urls import without_secrets
 
 
 def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iterator[str]:
@@ -71,5 +72,9 @@ def _next(outcome: Outcome, request: Request) -> str:
         return f"{name} status {outcome.paths.root} --failed"
     if outcome.record.best() is None:
         return f"{name} status {outcome.paths.root}"
-    store = "" if request.store_url == "store" else f" --store {shlex.quote(request.store_url)}"
+    store = (
+        ""
+        if request.store_url == "store"
+        else f" --store {shlex.quote(without_secrets(request.store_url))}"
+    )
     return f"{name} verify {outcome.paths.best_config}{store}"

@@ -12,7 +12,7 @@ from recsearch.epochs import TrialView
 from recsearch.errors import RunLockedError
 from recsearch.record import Record
 from recsearch.run import RunPaths, RunView
-from recsearch.tracking.targets import Target
+from recsearch.tracking.targets import Target, slug
 from recsearch.tracking.tracker import Tracker, open_tracker
 
 
@@ -66,7 +66,7 @@ def follow(
         opened: makes the tracker.
 
     Returns:
-        How many trials there are.
+        How many trials the tool was shown.
 
     Raises:
         UsageError: the folder holds no run.
@@ -85,18 +85,19 @@ def follow(
     with lock:
         feed, tracker = Feed(run), opened(target, run)
         try:
-            last = False
+            last, shown = False, set[int]()
             while not last:
                 last = ended()
                 for trial in feed.changed():
                     if trial.started or trial.epochs:
                         tracker.log(trial)
+                        shown.add(trial.number)
         finally:
             tracker.close()
-    return len(run.trials)
+    return len(shown)
 
 
 def lock_path(root: Path, target: Target) -> Path:
     """Held by the process that feeds a tool from a run."""
     folder = root.resolve()
-    return folder.with_name(f".{folder.name}.{target.tool}.lock")
+    return folder.with_name(f".{folder.name}.{slug(target, root)}.lock")

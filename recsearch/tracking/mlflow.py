@@ -8,21 +8,25 @@ Why nothing is there twice and nothing is missing, wherever the process is kille
 asked what it has. Runs are found by their tags, which are written with the run in one step. All
 metrics of an epoch go in one batch, and after them the tag ``recsearch.epochs`` rises to it. So the
 epochs up to the tag are whole, those after the next one have not been begun, and of the next one
-alone the history of each metric is read to see which are there. SQL stores, beside that, hold a
-metric with equal run, step, time and value once; the time is the journal's, so it is equal. A
-database is made beside its place and moved there when it has all its tables.
+alone a process reads the history of each metric, once, to see which are there. SQL stores, beside
+that, hold a metric with equal run, step, time and value once; the time is the journal's, so it is
+equal. A database is made beside its place and moved there when it has all its tables.
 """
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
+import shutil
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock
+
 from recsearch.epochs import EpochRow, TrialView
+from recsearch.journal import seconds
 from recsearch.run import RunView
 from recsearch.tracking.targets import mlflow_uri
 from recsearch.tracking.tracker import facts, label, measured, outcome
@@ -63,6 +67,8 @@ class MLflow:
         self._experiment = self._settle(f"{run.name} {run.identity['run_id'][:12]}")
         self._ids: dict[int, str] = {}
         self._tags: dict[int, dict[str, str]] = {}
+        self._made: set[str] = set()
+        self._steps: dict[tuple[str, str], set[int]] = {}
         self._find()
 
     def log(self, trial: TrialView) -> None:
@@ -81,7 +87,7 @@ class MLflow:
         if trial.finished:
             self._best(run_id, trial)
         if trial.state in STATUS:
-            self._client.set_terminated(run_id, STATUS[trial.state], _ms(_ended(trial)))
+            self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.left_at))
         # Last: a trial with these tags is not looked at again.
         self._set(run_id, {k: v for k, v in wanted.items() if tags.get(k) != v})
         self._tags[trial.number] = tags | wanted
@@ -99,6 +105,7 @@ class MLflow:
         for row in trial.epochs[whole:]:
             values = measured(row.metrics)
             if row.epoch == whole + 1:
+                # A killed process may have begun it.
                 values = {n: v for n, v in values.items() if not self._has(run_id, n, row.epoch)}
             self._metrics(run_id, values, row)
             self._set(run_id, {EPOCHS: str(row.epoch)})
@@ -115,10 +122,17 @@ class MLflow:
 
         found = [Metric(name_of(n), v, _ms(row.time), row.epoch) for n, v in values.items()]
         self._client.log_batch(run_id, metrics=found)
+        for name in values:
+            if (run_id, name) in self._steps:
+                self._steps[run_id, name].add(row.epoch)
 
     def _has(self, run_id: str, name: str, step: int) -> bool:
-        history = self._client.get_metric_history(run_id, name_of(name))
-        return any(row.step == step for row in history)
+        """Whether a step of a metric is there; the server is asked once for each metric."""
+        if (run_id, name) not in self._steps:
+            known = run_id in self._made
+            history = [] if known else self._client.get_metric_history(run_id, name_of(name))
+            self._steps[run_id, name] = {row.step for row in history}
+        return step in self._steps[run_id, name]
 
     def _set(self, run_id: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -160,26 +174,36 @@ class MLflow:
         about = facts(self._run, trial)
         tags = {f"recsearch.{name}": str(value) for name, value in about.items()}
         run = self._client.create_run(
-            self._experiment, _ms(_begun(trial)), tags=tags, run_name=label(trial)
+            self._experiment, _ms(trial.begun_at), tags=tags, run_name=label(trial)
         )
         self._ids[trial.number], self._tags[trial.number] = run.info.run_id, tags
+        self._made.add(run.info.run_id)
 
 
 def make_database(uri: str) -> None:
     """Make the SQLite database of a URI, whole or not at all; nothing if it is there, or no such.
 
-    MLflow makes its tables one by one, and cannot go on with some of them.
+    MLflow makes its tables one by one, and cannot go on with some of them. The lock is for runs
+    that share a database; whose draft lies there while it is held has been killed.
     """
     from mlflow import MlflowClient
 
-    path = Path(uri.removeprefix("sqlite:///"))
+    place, mark, query = uri.removeprefix("sqlite:///").partition("?")
+    path = Path(place)
     if not uri.startswith("sqlite:///") or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
-        MlflowClient(tracking_uri=f"sqlite:///{draft}").search_experiments(max_results=1)
-        draft.replace(path)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.draft-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if path.exists():
+            return
+        prefix = f".{path.name}.draft-"
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
+            draft = Path(folder) / path.name
+            client = MlflowClient(tracking_uri=f"sqlite:///{draft}{mark}{query}")
+            client.search_experiments(max_results=1)
+            draft.replace(path)
 
 
 def name_of(name: str) -> str:
@@ -187,13 +211,5 @@ def name_of(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"))[:LONGEST]
 
 
-def _begun(trial: TrialView) -> str | None:
-    return trial.started or (trial.epochs[0].time if trial.epochs else None)
-
-
-def _ended(trial: TrialView) -> str | None:
-    return trial.ended or (trial.epochs[-1].time if trial.epochs else None)
-
-
 def _ms(time: str | None) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000) if time else 0
+    return round(seconds(time) * 1000)

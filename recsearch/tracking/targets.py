@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recsearch.errors import UsageError
+from recsearch.identity import digest
 from recsearch.space.words import nearest
+from recsearch.urls import without_secrets
 
 OFFLINE = "offline"
 """The one place that ``wandb`` can be given."""
@@ -94,9 +96,24 @@ def whereabouts(target: Target, root: Path) -> str:
         offline = target.place or os.environ.get("WANDB_MODE") in FILES_ONLY
         files = f"wandb sync {shlex.quote(str(root / 'wandb'))}/offline-run-*"
         return files if offline else "https://wandb.ai"
-    uri = target.place or os.environ.get("MLFLOW_TRACKING_URI") or mlflow_uri(root)
+    uri = without_secrets(_mlflow_place(target, root))
     server = uri.startswith(("http:", "https:"))
     return uri if server else shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
+
+
+def slug(target: Target, root: Path) -> str:
+    """A name of what is fed, for files: equal for targets that would write to the same place.
+
+    W&B has one name: the environment decides where it goes, and its files are in one folder.
+    """
+    if target.tool != "mlflow" or _mlflow_place(target, root) == mlflow_uri(root):
+        return target.tool
+    place = without_secrets(_mlflow_place(target, root))
+    return f"{target.tool}-{digest(place)[:8]}"
+
+
+def _mlflow_place(target: Target, root: Path) -> str:
+    return target.place or os.environ.get("MLFLOW_TRACKING_URI") or mlflow_uri(root)
 
 
 def mlflow_uri(root: Path) -> str:

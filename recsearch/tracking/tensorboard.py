@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from recsearch.epochs import TrialView
+from recsearch.journal import seconds
 from recsearch.run import RunView
 from recsearch.tracking.tracker import label, measured
 
@@ -54,10 +54,11 @@ class TensorBoard:
         best = self._run.trial_best(trial)
         if not trial.finished:
             return
-        values = {} if best is None else _best(best.metrics)
         if best is not None:
-            folder.write(values, best.epoch, trial.ended or best.time)
-        folder.parameters(trial.params, values, trial.ended or "")
+            # Without metrics the tab would have the trial and could never be told of them.
+            values, time = _best(best.metrics), trial.ended or best.time
+            folder.write(values, best.epoch, time)
+            folder.parameters(trial.params, values, time)
         folder.close()
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class _Folder:
             # Two files of one second would have one name without a number.
             self._writer = EventsWriter(str(self._root / "events"), f".{_next(self._files):04d}")
             self._files = sorted(self._root.glob("*tfevents*"), key=_age)
-        self._writer.write_event(Event(wall_time=_seconds(time), step=step, summary=summary))
+        self._writer.write_event(Event(wall_time=seconds(time), step=step, summary=summary))
         self._writer.flush()
         self._seen |= {(value.tag, step) for value in summary.value}
 
@@ -150,10 +151,6 @@ def _best(metrics: dict[str, float]) -> dict[str, float]:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 def _number(path: Path) -> int:

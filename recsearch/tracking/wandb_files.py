@@ -21,13 +21,19 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def steps_of(folder: Path, key: str) -> set[int]:
-    """Steps of all history rows that the files of one W&B run have.
+    """Steps of all history rows that the offline files of one W&B run have.
+
+    Files of online runs beside them are a cache, and are nothing that ``wandb sync`` would send.
 
     Args:
         folder: ``wandb`` folder with one folder for every time that a run was opened.
         key: id of the W&B run.
     """
-    return {step for path in sorted(folder.glob(f"*run-*/run-{key}.wandb")) for step in steps(path)}
+    return {
+        step
+        for path in sorted(folder.glob(f"offline-run-*/run-{key}.wandb"))
+        for step in steps(path)
+    }
 
 
 def steps(path: Path) -> Iterator[int]:

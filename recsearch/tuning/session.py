@@ -32,6 +32,7 @@ from recsearch.tracking import Companions
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
 from recsearch.tuning.trials import Terms, run_trials
+from recsearch.urls import without_secrets
 
 
 class Session:
@@ -115,7 +116,7 @@ class Session:
             self._display.end()
             self._companions.leave()
             with contextlib.suppress(RecsearchError):
-                self._leave(str(err).partition("\n")[0])
+                self._leave(without_secrets(str(err).partition("\n")[0]))
                 self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
             raise
         self._display.end()
@@ -171,6 +172,7 @@ class Session:
         for text in (
             *search_warnings(self._resolved.request.spec),
             *prior_notes(self._identity),
+            *self._resolved.notes,
         ):
             if text not in self.record.notes:
                 self.ledger.write("note", text=text)
@@ -185,7 +187,8 @@ class Session:
     def _announce(self, expected: Estimate | None) -> None:
         if expected is not None:
             finished = sum(trial.finished for trial in self.record.trials.values())
-            url, keeps_all = self._resolved.request.store_url, self._retention.keeps_all
+            url = without_secrets(self._resolved.request.store_url)
+            keeps_all = self._retention.keeps_all
             self._display.note(expected.sentence(self._quota, url, finished, keeps_all))
 
     def _say_when_asked(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import formatting, naming, reproduce, side_by_side
+from analysis import formatting, naming, side_by_side
 from analysis.parameters import at_edge
 from analysis.plots.curves import spread
 from analysis.plots.ranges import (
@@ -21,11 +21,12 @@ from analysis.plots.ranges import (
     value_range,
 )
 from analysis.values import Reference
+from recsearch import urls
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@pytest.mark.parametrize("module", [formatting, naming, reproduce, side_by_side])
+@pytest.mark.parametrize("module", [formatting, naming, side_by_side, urls])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 from tracking_tools import Tracked, check_tensorboard, three_trials
 
 from recsearch.campaign_file import read_plan
-from recsearch.cli import cli
+from recsearch.cli import cli, main
+from recsearch.cli.search import again
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.settings import Settings
 from recsearch.studies import read_study
@@ -55,6 +56,21 @@ def test_a_tracker_that_does_not_exist_is_refused_before_anything_is_done(
     text = f"{done.output}{done.exception}"
     assert "did you mean tensorboard?" in text
     assert not list(tmp_path.glob("runs/*/journal.ndjson"))
+
+
+def test_passwords_of_a_command_are_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["search", "als", "demo", "--trials", "1", "--store", "s3://key:hunter2@bucket"]
+    monkeypatch.setattr(sys, "argv", ["recsearch", *words, "--fresh"])
+    assert again() == "recsearch search als demo --trials 1 --store s3://bucket"
+    for prior in ("nosuch://u:hunter2@h/db", "postgresql+nosuch://u:hunter2@h/db"):
+        with pytest.raises(SystemExit):
+            main(["search", "als", "demo", "--dry-run", "--prior", prior])
+        told = capsys.readouterr()
+        assert "u@h/db" in told.err
+        assert "hunter2" not in told.out + told.err
 
 
 def test_export_writes_a_study(tmp_path: Path) -> None:

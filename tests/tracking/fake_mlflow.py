@@ -38,7 +38,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.experiments: dict[str, str] = {}
         self.runs: dict[str, dict[str, Any]] = {}
-        self.kill_at, self.points = 0, 0
+        self.kill_at, self.points, self.asked = 0, 0, list[str]()
 
     def point(self) -> None:
         self.points += 1
@@ -101,6 +101,7 @@ class FakeClient:
         self.server.point()
 
     def get_metric_history(self, key: str, name: str) -> list[Metric]:
+        self.server.asked.append(name)
         return [metric for metric in self.server.runs[key]["metrics"] if metric.key == name]
 
     def update_run(self, key: str, status: str) -> None:

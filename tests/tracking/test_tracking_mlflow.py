@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from types import ModuleType
+from threading import Thread
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import fake_mlflow
@@ -14,16 +15,12 @@ from fake_mlflow import FakeServer
 from tracking_tools import Kill, Tracked, journalled, once, states, three_trials
 
 from recsearch.run import RunView
-from recsearch.tracking.mlflow import MLflow, name_of
-
-
-@pytest.fixture(autouse=True)
-def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsearch.tracking.mlflow.make_database", lambda uri: None)
+from recsearch.tracking.mlflow import MLflow, make_database, name_of
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    monkeypatch.setattr("recsearch.tracking.mlflow.make_database", lambda uri: None)
     found, module, entities = FakeServer(), ModuleType("mlflow"), ModuleType("mlflow.entities")
     module.MlflowClient = found.client  # type: ignore[attr-defined]
     for name in ("Metric", "Param", "RunTag"):
@@ -130,3 +127,76 @@ def test_a_continued_trial_goes_on_in_the_same_run(server: FakeServer, tmp_path:
     root = run.write(tmp_path / "c")
     whole(root)
     check(server, root)
+
+
+def test_histories_are_read_once_and_only_of_runs_that_others_began(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    run = Tracked()
+    run.trial(1, {"x": 1.0}, [0.9, 0.8, 0.7, 0.6], state="pruned", extra={"MAE": 0.5})
+    story = states(run.write(tmp_path))
+    view = RunView.open(tmp_path / "als-ml1m")
+    first = MLflow(view)
+    for trial in story[:3]:
+        first.log(trial)
+    assert server.asked == []
+    second = MLflow(view)
+    for trial in story[3:]:
+        second.log(trial)
+        second.log(trial)
+    assert sorted(server.asked) == ["MAE", "RMSE", "best/RMSE"]
+    check(server, view.path)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_trial_that_was_finished_before_has_its_best_once(
+    server: FakeServer, same: bool, tmp_path: Path
+) -> None:
+    """This or another process logged it as finished; then it is shown in training."""
+    run = Tracked()
+    run.trial(1, {"x": 1.0}, [0.7, 0.8], state="pruned")
+    root = run.write(tmp_path / "a")
+    tracker = MLflow(RunView.open(root))
+    tracker.log(RunView.open(root).trials[0])
+    run.event("continued", trial=1, epochs=3)
+    run.event("started", trial=1)
+    root = run.write(tmp_path / "b")
+    tracker = tracker if same else MLflow(RunView.open(root))
+    tracker.log(RunView.open(root).trials[0])
+    run.event("epoch", trial=1, epoch=3, metrics={"RMSE": 0.9})
+    run.event("done", trial=1, epoch=3, reason="max_epochs")
+    root = run.write(tmp_path / "c")
+    tracker.log(RunView.open(root).trials[0])
+    check(server, root)
+
+
+def test_of_two_that_need_a_database_one_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, made, threads = tmp_path / "shared.db", list[Path](), list[Thread]()
+    left = tmp_path / ".shared.db.draft-killed"
+    left.mkdir()
+    (left / "shared.db").write_text("some tables")
+
+    def client(tracking_uri: str) -> SimpleNamespace:
+        draft = Path(tracking_uri.removeprefix("sqlite:///").removesuffix("?timeout=9"))
+        made.append(draft)
+        if len(made) == 1:
+            threads.append(Thread(target=make_database, args=(uri,)))
+            threads[0].start()
+            threads[0].join(0.3)
+        draft.write_text(f"made as number {len(made)}")
+        return SimpleNamespace(search_experiments=lambda max_results: [])
+
+    uri, module = f"sqlite:///{path}?timeout=9", ModuleType("mlflow")
+    module.MlflowClient = client  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlflow", module)
+    make_database(uri)
+    threads[0].join()
+    assert path.read_text() == "made as number 1"
+    assert len(made) == 1
+    names = {each.name for each in tmp_path.iterdir()}
+    assert names <= {"shared.db", ".shared.db.lock"}, "drafts of the dead are gone, too"
+    path.write_text("rows of another run")
+    make_database(uri)
+    assert path.read_text() == "rows of another run"

@@ -142,6 +142,25 @@ def test_killed_while_a_record_is_written(
     assert len(hparams(root / "tensorboard" / "trial-0001")) == 3
 
 
+def test_a_trial_without_an_epoch_joins_the_hparams_tab_when_it_has_a_best(
+    tmp_path: Path,
+) -> None:
+    run = Tracked()
+    run.trial(1, {"x": 1.0}, [], state="error")
+    whole(run.write(tmp_path))
+    root = tmp_path / "als-ml1m"
+    assert not (root / "tensorboard").exists()
+    run.event("started", trial=1)
+    run.event("epoch", trial=1, epoch=1, metrics={"RMSE": 0.7})
+    run.event("done", trial=1, epoch=1, reason="max_epochs")
+    later = run.write(tmp_path / "later")
+    (later / "journal.ndjson").replace(root / "journal.ndjson")
+    whole(root)
+    found = hparams(root / "tensorboard" / "trial-0001")
+    (experiment,) = (d.experiment for d in found.values() if d.HasField("experiment"))
+    assert [info.name.tag for info in experiment.metric_infos] == ["best/RMSE"]
+
+
 def test_a_torn_file_is_caught_up_with_in_the_next_one(tmp_path: Path) -> None:
     root = three_trials(tmp_path)
     whole(root)

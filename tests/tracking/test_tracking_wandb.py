@@ -15,7 +15,7 @@ from tracking_tools import RUN_ID, Kill, Tracked, once, states, three_trials
 from recsearch.run import RunView
 from recsearch.tracking import wandb as tracker_module
 from recsearch.tracking.wandb import Wandb, run_key
-from recsearch.tracking.wandb_files import BLOCK, HEADER, records
+from recsearch.tracking.wandb_files import BLOCK, HEADER, records, steps_of
 
 
 @pytest.fixture
@@ -181,3 +181,18 @@ def test_records_of_a_log_are_read_back_across_blocks_up_to_what_is_torn(tmp_pat
         assert len(found) < len(contents)
     path.write_bytes(data[:20] + b"\xff" + data[21:])
     assert len(list(records(path))) < len(contents), "what is damaged is not read"
+
+
+def test_rows_of_online_runs_in_the_same_folder_are_no_offline_rows(tmp_path: Path) -> None:
+    """Records as W&B writes them: its protocol is no public interface."""
+    pb = pytest.importorskip("wandb.proto.wandb_internal_pb2", reason="wandb is not installed")
+    for folder, found in (("offline-run-1-x", [1, 2]), ("offline-run-2-x", [3]),
+                          ("run-3-x", [4, 5]), ("offline-run-4-y", [9])):  # fmt: skip
+        rows = [pb.Record(run=pb.RunRecord(run_id="x"))]
+        for step in found:
+            history = pb.HistoryRecord(step=pb.HistoryStep(num=step))
+            rows.append(pb.Record(history=history))
+        path = tmp_path / folder / f"run-{folder[-1]}.wandb"
+        path.parent.mkdir()
+        path.write_bytes(wandb_log([row.SerializeToString() for row in rows]))
+    assert steps_of(tmp_path, "x") == {1, 2, 3}
