@@ -78,11 +78,10 @@ def judged(run: RunView) -> tuple[Point, ...]:
 
 def pruned_among(pruned: int) -> str:
     """What is to be known of ``pruned`` trials that are compared with done ones."""
-    one = pruned == 1
+    words = "was pruned and has its" if pruned == 1 else "were pruned and have their"
     return (
-        f"of which {pruned} {'was' if one else 'were'} pruned and {'has its' if one else 'have their'} "
-        "value from fewer epochs (done ones alone are too few): what they show is in part what "
-        "pruning did"
+        f"of which {pruned} {words} value from fewer epochs (done ones alone are too few): what "
+        "they show is in part what pruning did"
     )
 
 
