@@ -230,5 +230,6 @@ def _labels(figure: Canvas, info: CurvesInfo) -> None:
             textcoords=("axes fraction", "data"),
             color=BEST if best else MUTED, fontsize=9, va="center", annotation_clip=False,
             fontweight="bold" if best else "normal",
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4, "shrinkB": 3,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip

@@ -9,7 +9,14 @@ from typing import NamedTuple
 from analysis.figures import Table
 from analysis.formatting import metric, moment, plural
 from analysis.plots.marks import draw_best, draw_clipped, draw_marks, point_words
-from analysis.plots.ranges import NEAR, ValueRange, beyond_text, linear_ticks, value_range
+from analysis.plots.ranges import (
+    NEAR,
+    ValueRange,
+    beyond_text,
+    good_range,
+    linear_ticks,
+    value_range,
+)
 from analysis.plots.svg import DONE, MUTED, SOFT, Canvas, canvas
 from analysis.plots.units import time_unit
 from analysis.random_search import RandomSearch
@@ -160,7 +167,8 @@ def _info(
         return None
     lines = references(run)
     shown = [p.value for p in found] or [value for _, value in steps]
-    limits = value_range(shown, run.objective.direction, lines, near)
+    limits_of = good_range if found else value_range
+    limits = limits_of(shown, run.objective.direction, lines, near)
     if limits is None:
         return None
     name, direction = run.objective.name, run.objective.direction
