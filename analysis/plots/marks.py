@@ -72,8 +72,10 @@ def point_words(point: Point, objective: str) -> str:
 def draw_clipped(axes: Axes, xs: Sequence[float], edge: float, direction: str) -> None:
     """Mark trials that lie beyond the axis: arrowheads on the bad edge."""
     marker = "^" if direction == "min" else "v"
-    axes.plot(xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
-              markerfacecolor=MUTED, markeredgecolor="none", clip_on=False)  # fmt: skip
+    axes.plot(
+        xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
+        markerfacecolor=MUTED, markeredgecolor=MUTED, markeredgewidth=0, clip_on=False,
+    )  # fmt: skip
 
 
 def draw_best(axes: Axes, x: float, y: float) -> None:

@@ -14,6 +14,8 @@ from analysis.values import Reference
 
 NEAR = 0.35
 """Spans of the data that a reference line may lie beyond it and still widen the axis."""
+MANY = 10
+"""Values from which on the worse half may be cut."""
 ENOUGH = 0.25
 """Share of the values that must be better than a baseline for an axis to end there."""
 
@@ -71,14 +73,15 @@ def good_range(
     references: Sequence[Reference] = (),
     near: float = NEAR,
 ) -> ValueRange | None:
-    """Limits that give the better half of the values half of the axis at least, else `value_range`.
+    """Limits that give the better half of the values about half of the axis.
 
     The axis ends twice as far from the best as the median; at a baseline already that `ENOUGH` of
-    the values are better than, where that is nearer. So it never hides the better half.
+    the values are better than, where that is nearer. So it never hides the better half. Below
+    `MANY` values, and where that would be no nearer, it is `value_range`.
     """
     costs = _costs(values, direction)
     found = value_range(values, direction, references, near)
-    if costs.size == 0 or found is None:
+    if costs.size < MANY or found is None:
         return found
     best, median = float(costs.min()), float(np.median(costs))
     worst = min(float(costs.max()), 2 * median - best)
