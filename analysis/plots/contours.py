@@ -14,8 +14,8 @@ from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.importance import ImportanceInfo
 from analysis.parameters import Parameter, parameters_info
+from analysis.plots.positions import UnitAxis, unit_axis
 from analysis.plots.ranges import Tick, linear_ticks, value_range
-from analysis.plots.unit import UnitAxis, unit_axis
 from analysis.regions import FEWEST, ended, evenly, judged, place, pruned_among
 from analysis.values import Point
 from recsearch.run import RunView

@@ -9,10 +9,10 @@ from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.parameters import Parameter, parameters_info
 from analysis.plots.marks import draw_best
+from analysis.plots.positions import UnitAxis, unit_axis
 from analysis.plots.ranges import Tick, linear_ticks, value_range
 from analysis.plots.sampled import jitter
 from analysis.plots.svg import BEST, DONE, INK, MUTED, Canvas, canvas, shorten
-from analysis.plots.unit import UnitAxis, unit_axis
 from analysis.regions import best_tenth, ended, evenly, place
 from recsearch.run import RunView
 

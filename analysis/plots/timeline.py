@@ -17,6 +17,7 @@ from recsearch.epochs import TrialView
 from recsearch.run import RunView
 
 _MARKS = {
+    "done": "filled: done",
     "pruned": "hollow: pruned",
     "error": "hatched: error",
     "unfinished": "grey: stopped, and continued later or not finished",
@@ -91,10 +92,10 @@ def timeline_info(run: RunView) -> TimelineInfo | None:
 def caption(info: TimelineInfo) -> str:
     """What is drawn, with n."""
     states = {bar_group(bar.state) for bar in info.bars}
-    marks = "".join(f"; {words}" for state, words in _MARKS.items() if state in states)
+    marks = "; ".join(words for state, words in _MARKS.items() if state in states)
     text = (
         f"When each trial was trained: at most {info.rows} at once, {duration(info.end)}. A trial "
-        f"takes the first row that is free. Filled: done{marks}."
+        f"takes the first row that is free. {marks[0].upper()}{marks[1:]}."
     )
     best = next((bar for bar in info.bars if bar.best), None)
     if best is not None:
