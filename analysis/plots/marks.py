@@ -69,13 +69,17 @@ def point_words(point: Point, objective: str) -> str:
     return f"trial {point.trial}: {objective} {value} at epoch {point.epoch}, {point.state}"
 
 
-def draw_clipped(axes: Axes, xs: Sequence[float], edge: float, direction: str) -> None:
-    """Mark trials that lie beyond the axis: arrowheads on the bad edge."""
+def draw_clipped(
+    axes: Axes, xs: Sequence[float], edge: float, direction: str, words: Sequence[str] = ()
+) -> None:
+    """Mark trials that lie beyond the axis: arrowheads on the bad edge, which say ``words``."""
     marker = "^" if direction == "min" else "v"
-    axes.plot(
+    (line,) = axes.plot(
         xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
         markerfacecolor=MUTED, markeredgecolor=MUTED, markeredgewidth=0, clip_on=False,
     )  # fmt: skip
+    if words:
+        tooltips(line, words)
 
 
 def draw_best(axes: Axes, x: float, y: float) -> None:

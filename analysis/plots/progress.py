@@ -132,10 +132,11 @@ def draw_progress_by_trial(info: ProgressInfo) -> str:
         words = [point_words(point, info.metric) for point in inside]
         draw_marks(figure.axes, [p.trial for p in inside], [p.value for p in inside],
                    [p.state for p in inside], words)  # fmt: skip
-        beyond = [float(p.trial) for p in info.points if not info.limits.holds(p.value)]
+        beyond = [p for p in info.points if not info.limits.holds(p.value)]
         if beyond:
             edge = info.limits.high if info.direction == "min" else info.limits.low
-            draw_clipped(figure.axes, beyond, edge, info.direction)
+            draw_clipped(figure.axes, [float(p.trial) for p in beyond], edge, info.direction,
+                         [point_words(point, info.metric) for point in beyond])  # fmt: skip
         _steps(figure, info, 1.0)
         return figure.svg("progress-trial", by_trial_caption(info))
 

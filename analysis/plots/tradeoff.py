@@ -185,10 +185,11 @@ def draw_tradeoff(info: TradeoffInfo) -> str:
         inside = [deal for deal in info.deals if info.limits.holds(deal.value)]
         draw_marks(axes, [d.cost for d in inside], [d.value for d in inside],
                    [d.state for d in inside], [_deal_words(info, d) for d in inside])  # fmt: skip
-        beyond = [deal.cost for deal in info.deals if not info.limits.holds(deal.value)]
+        beyond = [deal for deal in info.deals if not info.limits.holds(deal.value)]
         if beyond:
             edge = info.limits.high if info.direction == "min" else info.limits.low
-            draw_clipped(axes, beyond, edge, info.direction)
+            draw_clipped(axes, [d.cost for d in beyond], edge, info.direction,
+                         [_deal_words(info, d) for d in beyond])  # fmt: skip
         if info.other is not None and info.limits.holds(info.other.value):
             axes.plot([info.other.cost], [info.other.value], linestyle="none", marker="D",
                       markersize=8, markerfacecolor="none", markeredgecolor=BEST,

@@ -158,4 +158,5 @@ def test_bad_trials_leave_room_for_the_front(tmp_path, metric, direction, sign):
     shown = [deal.trial for deal in info.deals if info.limits.holds(deal.value)]
     assert shown == [1, 2, 3, 4, 5, 6]
     assert "4 trials beyond the axis (arrowheads)" in caption(info)
+    assert "<title>trial 10, epoch 1: " in draw_tradeoff(info)
     assert abs(values[5] - values[0]) > 0.45 * (info.limits.high - info.limits.low)
