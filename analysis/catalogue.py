@@ -67,7 +67,8 @@ class Group(NamedTuple):
 
 
 COLUMNS = ("best", "gain over baseline", "gain over default", "trials", "pruned", "errors",
-           "epochs", "time at work", "CPU time", "written", "last epoch")  # fmt: skip
+           "epochs", "from the store", "time at work", "CPU time", "written",
+           "last epoch")  # fmt: skip
 
 _ENDS = {0: "finished", 5: "finished, some trials erred", 130: "interrupted"}
 """Exit code of a search to what it means."""
@@ -189,6 +190,7 @@ def _cells(member: Member, best: float | None, gained: float | None) -> tuple[Ce
         Cell(count(pruned), pruned),
         Cell(count(errors), errors),
         Cell(count(info.epochs), info.epochs),
+        Cell(count(info.cached_epochs), info.cached_epochs),
         Cell(duration(info.seconds) if info.commands else ABSENT, info.seconds),
         Cell(duration(cpu), cpu),
         Cell(size(spent.stored), spent.stored),

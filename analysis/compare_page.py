@@ -79,7 +79,10 @@ def write_comparison(members: Sequence[Member], out: Path, link: str) -> Path:
     metrics = metrics_info(ordered)
     context: dict[str, Any] = {
         "title": _title([heads[run.path.name] for run in ordered], groups),
-        "facts": [run_facts(heads[run.path.name], out) for run in ordered],
+        "facts": [
+            run_facts(heads[run.path.name], (out / run.path.name / "index.html").exists())
+            for run in ordered
+        ],
         "groups": shown,
         "fairness": _fairness(groups, same_users(ordered)),
         "metrics": metrics,

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.catalogue import Member, compare_link, dataset_links, run_state
+from analysis.catalogue import Member, compare_link, dataset_links
 from analysis.comparable import Basis, basis_of, best_first
 from analysis.figures import Figure, figure
-from analysis.formatting import ABSENT, count, metric, number, percent, signed, value_text
+from analysis.formatting import ABSENT, count, number, percent, value_text
 from analysis.overview import dataset_notes
 from analysis.plots import lorenz, ranks, ratings
 from analysis.profiles import Concentration, Profile, Unknown, read_profile
 from analysis.reproduce import official_words
+from analysis.side_by_side import RunFacts, run_facts
 from analysis.values import dig
 from analysis.writing import write_page
 from recsearch.run import RunView
@@ -31,21 +32,6 @@ class SplitRow(NamedTuple):
     cells: tuple[str, ...]
 
 
-class RunLine(NamedTuple):
-    """One run; links are relative to the page, "" where there is none."""
-
-    run: str
-    link: str
-    title: str
-    objective: str
-    best: str
-    gain: str
-    state: str
-    ended: bool
-    split: str
-    compare: str
-
-
 class DatasetInfo(NamedTuple):
     """One data set.
 
@@ -55,6 +41,7 @@ class DatasetInfo(NamedTuple):
         spread: how ratings are spread over users and items.
         profile: what is in it; None where no run has recorded it.
         splits: the parts that runs have used.
+        runs: what each run is, and the page that compares it, relative to this one.
         command: what records the profile.
     """
 
@@ -66,7 +53,7 @@ class DatasetInfo(NamedTuple):
     spread: tuple[tuple[str, Concentration], ...]
     profile: Profile | None
     splits: tuple[SplitRow, ...]
-    runs: tuple[RunLine, ...]
+    runs: tuple[tuple[RunFacts, str], ...]
     command: str
 
 
@@ -208,7 +195,7 @@ def _method(split: Mapping[str, Any]) -> str:
     return ", ".join([str(split.get("method", "unknown")), *words])
 
 
-def _lines(members: Sequence[Member], pages: set[str]) -> tuple[RunLine, ...]:
+def _lines(members: Sequence[Member], pages: set[str]) -> tuple[tuple[RunFacts, str], ...]:
     heads = {member.run.path.name: member for member in members}
     groups: dict[Basis, list[RunView]] = {}
     for member in members:
@@ -217,23 +204,8 @@ def _lines(members: Sequence[Member], pages: set[str]) -> tuple[RunLine, ...]:
     for basis in sorted(groups, key=lambda basis: (basis.objective, basis.splits)):
         own = groups[basis]
         compare = f"../../{compare_link(basis, own)}" if len(own) > 1 else ""
-        found += [_line(heads[run.path.name], compare, pages) for run in best_first(own)]
+        found += [
+            (run_facts(heads[run.path.name], run.path.name in pages), compare)
+            for run in best_first(own)
+        ]
     return tuple(found)
-
-
-def _line(member: Member, compare: str, pages: set[str]) -> RunLine:
-    run, info = member
-    state, ended = run_state(run)
-    splits = basis_of(run).splits
-    return RunLine(
-        run=run.path.name,
-        link=f"../../{run.path.name}/index.html" if run.path.name in pages else "",
-        title=info.title,
-        objective=f"{run.objective.name}, {info.direction}",
-        best=metric(info.best.value if info.best else None),
-        gain=signed(info.baseline.gain if info.baseline else None),
-        state=state,
-        ended=ended,
-        split=splits[0][:12] if splits else ABSENT,
-        compare=compare,
-    )

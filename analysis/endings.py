@@ -56,6 +56,14 @@ def reason_words(run: RunView, state: str, reason: str) -> str:
     return known.get(reason, reason or state)
 
 
+def short_reason(trial: TrialView) -> str:
+    """What ended a trial, as a label: ``plateau``, ``halving``, ``max epochs``."""
+    known = {"max_epochs": "max epochs", "one_shot": "one epoch"}
+    if trial.state in ("done", "pruned") and trial.reason:
+        return known.get(trial.reason, trial.reason)
+    return {"training": "at work", "queued": "not begun"}.get(trial.state, trial.state)
+
+
 def _plateau(stop: object) -> str:
     if not isinstance(stop, dict) or "patience" not in stop:
         return "no further improvement (plateau)"

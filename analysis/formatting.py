@@ -150,6 +150,15 @@ def value_text(value: Any) -> str:
     return number(value)
 
 
+def probability(p: float) -> str:
+    """Write a p value.
+
+    >>> probability(0.03), probability(2e-7)
+    ('0.0300', '< 0.0001')
+    """
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
 def power(base: int, exponent: int) -> str:
     """Write a power for an axis.
 

@@ -11,6 +11,7 @@ from analysis.compare_page import write_comparison
 from analysis.dataset_page import write_datasets
 from analysis.figures import Figure, figure
 from analysis.matrix import matrix_info
+from analysis.naming import compared_in
 from analysis.plots import comparison
 from analysis.writing import write_page
 from recsearch.run import RunView
@@ -87,6 +88,10 @@ def _figure(group: Group) -> Figure | None:
 
 
 def _others(out: Path) -> list[tuple[str, str]]:
-    """Name and link of the comparisons of chosen runs; only their names hold a plus sign."""
-    found = sorted(path.parent.name for path in out.glob("compare/*+*/index.html"))
-    return [(name.replace("+", ", "), f"compare/{name}/index.html") for name in found]
+    """Names and link of the comparisons of chosen runs."""
+    folders = sorted(path.parent.name for path in out.glob("compare/*/index.html"))
+    return [
+        (names, f"compare/{folder}/index.html")
+        for folder in folders
+        if (names := compared_in(folder))
+    ]

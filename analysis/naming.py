@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from recsearch.identity import digest
 
 _LONGEST = 90
+_DIGEST = "~"
+"""Parts names from a digest, as no `slug` has it."""
 
 
 def slug(text: str) -> str:
@@ -31,7 +33,19 @@ def compare_folder(names: Sequence[str]) -> str:
     safe = "+".join(slug(word) for word in words)
     if safe == plain and len(safe) <= _LONGEST:
         return safe
-    return f"{safe[:_LONGEST]}+{digest(words)[:8]}"
+    return f"{safe[:_LONGEST]}{_DIGEST}{digest(words)[:8]}"
+
+
+def compared_in(folder: str) -> str:
+    """The runs that a folder of `compare_folder` is named by; "" for one of another kind.
+
+    >>> compared_in("als-ml1m+ease-ml1m"), compared_in("als+x-y~7ca8ee60"), compared_in("ml1m-1a")
+    ('als-ml1m, ease-ml1m', 'als, x-y', '')
+    """
+    names, parted, _ = folder.partition(_DIGEST)
+    if not parted and "+" not in names:
+        return ""
+    return names.replace("+", ", ") + ("\u2026" if len(names) == _LONGEST else "")
 
 
 def group_folder(dataset: str, objective: str, basis: Sequence[str]) -> str:

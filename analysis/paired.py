@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from analysis.figures import Table
-from analysis.formatting import count, day, metric, number, signed
+from analysis.formatting import count, day, metric, number, probability, signed
 from analysis.naming import labels
 from analysis.plots.forest import ForestInfo, forest_info
 from recsearch.comparison import Comparison
@@ -149,16 +149,12 @@ def _row(row: Comparison, short: dict[str, str]) -> PairRow:
         means=(metric(row.mean_one), metric(row.mean_other)),
         gain=signed(sign * row.difference + 0.0),
         interval=f"{signed(low + 0.0)} to {signed(high + 0.0)}",
-        p_wilcoxon=_p(row.p_wilcoxon_holm),
-        p_t=_p(row.p_t_holm),
+        p_wilcoxon=probability(row.p_wilcoxon_holm),
+        p_t=probability(row.p_t_holm),
         effect=signed(sign * row.cohens_d + 0.0, 2),
         seeds="" if row.seed_noise is None else f"± {number(row.seed_noise, 2)}",
         better="equal" if row.better is None else short[row.better],
     )
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _table(rows: Sequence[Comparison]) -> Table:

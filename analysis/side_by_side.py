@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.catalogue import Member, run_state
@@ -23,14 +22,19 @@ _SETTINGS = ("method", "trials", "max_epochs", "scheduler", "scheduler_options",
 
 
 class RunFacts(NamedTuple):
-    """One run. ``link`` leads to its page from a page two folders below; "" where it has none."""
+    """One run. ``link`` leads to its page from a page two folders below; "" where it has none.
+
+    ``split`` is the beginning of the id of its first fold's.
+    """
 
     run: str
     link: str
     title: str
     objective: str
+    direction: str
     best: str
     gain: str
+    split: str
     trials: str
     epochs: str
     time: str
@@ -77,18 +81,20 @@ class ModelInfo(NamedTuple):
         return len(self.runs) == 1
 
 
-def run_facts(member: Member, out: Path) -> RunFacts:
-    """What a run is; its page is linked where ``out`` has it."""
+def run_facts(member: Member, page: bool) -> RunFacts:
+    """What a run is; ``page`` says whether it has one to be linked."""
     run, info = member
     state, ended = run_state(run)
-    page = (out / run.path.name / "index.html").exists()
+    splits = basis_of(run).splits
     return RunFacts(
         run=run.path.name,
         link=f"../../{run.path.name}/index.html" if page else "",
         title=info.title,
         objective=run.objective.name,
+        direction=info.direction,
         best=metric(info.best.value if info.best else None),
         gain=signed(info.baseline.gain if info.baseline else None),
+        split=splits[0][:12] if splits else ABSENT,
         trials=f"{count(sum(info.states.values()))}/{count(info.planned)}",
         epochs=count(info.epochs),
         time=duration(info.seconds) if info.commands else ABSENT,

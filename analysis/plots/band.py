@@ -42,7 +42,7 @@ class Band(NamedTuple):
 
 
 def band(placed: Sequence[tuple[float, Point]], spread: bool) -> Band | None:
-    """The band over (x, trial) pairs of done and pruned trials; None below `FEWEST` of them.
+    """The band over (x, trial) pairs; None below `FEWEST` of them.
 
     Running: trials in order of ``x``, a window of k neighbours in that order, k a quarter of the
     trials and at least 7, always full, placed at the median of its ``x``. So it has the same
@@ -52,9 +52,8 @@ def band(placed: Sequence[tuple[float, Point]], spread: bool) -> Band | None:
     Where values are few (``spread``, or at most `FEW_VALUES` different ones) each has a step of
     its own instead, if at least `FEWEST_AT` trials have it.
     """
-    ended = [pair for pair in placed if pair[1].state in ("done", "pruned")]
-    ended.sort(key=lambda pair: (pair[0], pair[1].trial))
-    pairs = [(float(x), point.value) for x, point in ended]
+    ordered = sorted(placed, key=lambda pair: (pair[0], pair[1].trial))
+    pairs = [(float(x), point.value) for x, point in ordered]
     if len(pairs) < FEWEST:
         return None
     if spread or len({x for x, _ in pairs}) <= FEW_VALUES:

@@ -14,9 +14,9 @@ from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.importance import ImportanceInfo
 from analysis.parameters import Parameter, parameters_info
+from analysis.plots.positions import UnitAxis, unit_axis
 from analysis.plots.ranges import Tick, linear_ticks, value_range
-from analysis.plots.unit import UnitAxis, unit_axis
-from analysis.regions import FEWEST, evenly, judged, place
+from analysis.regions import FEWEST, ended, evenly, judged, place, pruned_among
 from analysis.values import Point
 from recsearch.run import RunView
 
@@ -58,7 +58,8 @@ class ContoursInfo(NamedTuple):
 
     Attributes:
         ranked: whether the parameters are the most important ones, or all there are.
-        trials: those drawn in every panel, of ``ended`` done and pruned ones.
+        trials: those drawn in every panel, of ``judged`` ones.
+        left_out: pruned trials that are not among these.
         levels: values at which lines are drawn.
         cut: trials whose value was cut at the fence of the axes (`value_range`) beforehand.
         categories: parameters left out, since there is nothing between their values.
@@ -70,7 +71,8 @@ class ContoursInfo(NamedTuple):
     ranked: bool
     panels: tuple[Panel, ...]
     trials: tuple[Point, ...]
-    ended: int
+    judged: int
+    left_out: int
     best: int | None
     levels: tuple[Tick, ...]
     cut: int
@@ -86,8 +88,8 @@ def contours_info(run: RunView, importance: ImportanceInfo) -> ContoursInfo | No
     chosen, categories = _chosen(run, importance)
     values = {trial.number: trial.params for trial in run.trials}
     placed = []
-    ended = judged(run)
-    for point in evenly(ended, run.objective.direction, MOST_TRIALS):
+    compared = judged(run)
+    for point in evenly(compared, run.objective.direction, MOST_TRIALS):
         params = values[point.trial]
         at = [place(p, params[p.name]) for p in chosen if p.name in params]
         if len(at) == len(chosen) and None not in at:
@@ -112,7 +114,8 @@ def contours_info(run: RunView, importance: ImportanceInfo) -> ContoursInfo | No
         ranked=bool(importance.ranked),
         panels=panels,
         trials=tuple(point for point, _ in placed),
-        ended=len(ended),
+        judged=len(compared),
+        left_out=len(ended(run)) - len(compared),
         best=best[0].number if best else None,
         levels=tuple(levels),
         cut=limits.clipped,
@@ -129,12 +132,20 @@ def caption(info: ContoursInfo) -> str:
         f"smoothed surface through {plural(len(info.trials), 'trial')} (kriging with a linear "
         "variogram), whatever the other parameters were. The stronger the colour, the better; "
         "lines are marked with their values. Nothing is drawn where no trial is near. Filled "
-        "marks: done; hollow: pruned, with their best epoch; ring: the best."
+        "marks: done; ring: the best."
     )
-    if info.ended > MOST_TRIALS:
-        text += f" Of {plural(info.ended, 'trial')}, evenly by rank."
+    pruned = sum(point.state == "pruned" for point in info.trials)
+    if pruned:
+        text += f" Hollow marks: pruned. There are {len(info.trials)}, {pruned_among(pruned)}."
+    if info.left_out:
+        pruned_out = plural(info.left_out, "pruned trial")
+        text += f" {pruned_out} left out: their values are from fewer epochs."
+    if info.judged > MOST_TRIALS:
+        text += f" Of {plural(info.judged, 'trial')}, evenly by rank."
     if info.cut:
-        text += f" {plural(info.cut, 'trial')} far worse than the rest count as at the fence."
+        text += (
+            f" Cut at the fence of the axes: {plural(info.cut, 'trial')} far worse than the rest."
+        )
     if info.categories:
         text += (
             f" Categories have nothing in between and are left out: {', '.join(info.categories)}."

@@ -8,11 +8,11 @@ import numpy as np
 
 from analysis.figures import Table
 from analysis.formatting import plural
-from analysis.plots.curves import Curve
+from analysis.plots.curves import Curve, curve_of, curve_table, without_best
 from analysis.plots.marks import draw_best
 from analysis.plots.ranges import ValueRange, beyond_text, linear_ticks, value_range
-from analysis.plots.svg import BEST, DONE, ERROR, MUTED, canvas
-from analysis.values import Reference, curve, references
+from analysis.plots.svg import BEST, DONE, ERROR, MUTED, SOFT, canvas
+from analysis.values import Reference, epochs_completed, references
 from recsearch.run import RunView
 
 MOST = 60
@@ -21,7 +21,9 @@ _STYLES = {
     "done": (DONE, (0, ())),
     "pruned": (MUTED, (0, (4, 2))),
     "error": (ERROR, (0, (1, 1))),
+    "not finished": (SOFT, (0, (6, 2, 1, 2))),
 }
+_WORDS = {"done": "solid", "pruned": "dashed", "error": "dotted", "not finished": "dash and dot"}
 
 
 class CurveSampleInfo(NamedTuple):
@@ -43,15 +45,12 @@ class CurveSampleInfo(NamedTuple):
 def curve_sample_info(run: RunView, most: int = MOST) -> CurveSampleInfo | None:
     """At most ``most`` curves; None below three trials with two epochs or more."""
     best = run.best()
-    trials = [trial for trial in run.trials if len(trial.epochs) > 1]
+    trials = [trial for trial in run.trials if epochs_completed(trial) > 1]
     if best is None or len(trials) < 3:
         return None
     taken = {trials[at].number for at in np.linspace(0, len(trials) - 1, most).round().astype(int)}
     chosen = [trial for trial in trials if trial.number in taken | {best[0].number}]
-    curves = []
-    for trial in chosen:
-        epochs, values = zip(*curve(run, trial), strict=True)
-        curves.append(Curve(trial.number, trial.state, epochs, values))
+    curves = [curve_of(run, trial) for trial in chosen]
     lines = references(run)
     ends = [value for c in curves for value in c.values]
     limits = value_range(ends, run.objective.direction, lines, _NEAR)
@@ -63,14 +62,19 @@ def curve_sample_info(run: RunView, most: int = MOST) -> CurveSampleInfo | None:
 
 def caption(info: CurveSampleInfo) -> str:
     """What is drawn, with n."""
-    states = [("done", "solid"), ("pruned", "dashed"), ("error", "dotted")]
-    words = ", ".join(f"{style}: {state}" for state, style in states
-                      if any(c.state == state for c in info.curves))  # fmt: skip
+    others = [c for c in info.curves if c.trial != info.best[0]]
+    states = [state for state in _WORDS if any(_group(c) == state for c in others)]
+    words = ", ".join(f"{_WORDS[state]}: {state}" for state in states)
     sample = (
         f"All {info.n} trials with two epochs or more" if len(info.curves) == info.n
         else f"{len(info.curves)} of {info.n} trials with two epochs or more, evenly over the run"
     )  # fmt: skip
-    text = f"Learning curves. {sample}; {words}. Thick: trial {info.best[0]}, the best."
+    text = f"Learning curves. {sample}; {words}."
+    if len(others) < len(info.curves):
+        text += f" Thick: trial {info.best[0]}, the best."
+    else:
+        said = without_best(info.best[0])
+        text += f" {said[0].upper()}{said[1:]}: ring and star alone."
     if info.limits.clipped:
         text += f" {plural(info.limits.clipped, 'epoch')} beyond the axis."
     return text + beyond_text(info.references, info.limits)
@@ -78,12 +82,7 @@ def caption(info: CurveSampleInfo) -> str:
 
 def table(info: CurveSampleInfo) -> Table:
     """One row per epoch drawn."""
-    rows = tuple(
-        (c.trial, c.state, epoch, value)
-        for c in info.curves
-        for epoch, value in zip(c.epochs, c.values, strict=True)
-    )
-    return Table(("trial", "state", "epoch", info.metric), rows)
+    return curve_table(info.curves, info.metric)
 
 
 def draw_curve_sample(info: CurveSampleInfo) -> str:
@@ -100,7 +99,7 @@ def draw_curve_sample(info: CurveSampleInfo) -> str:
         figure.reference_lines(info.references, info.limits)
         for c in info.curves:
             if c.trial != info.best[0]:
-                colour, style = _STYLES.get(c.state, (MUTED, (0, (2, 1))))
+                colour, style = _STYLES[_group(c)]
                 axes.plot(c.epochs, c.values, color=colour, linestyle=style, linewidth=0.7,
                           alpha=0.65)  # fmt: skip
         for c in info.curves:
@@ -108,3 +107,7 @@ def draw_curve_sample(info: CurveSampleInfo) -> str:
                 axes.plot(c.epochs, c.values, color=BEST, linewidth=2.0, zorder=4)
         draw_best(axes, info.best[1], info.best[2])
         return figure.svg("curve-sample", caption(info))
+
+
+def _group(curve: Curve) -> str:
+    return curve.state if curve.state in _STYLES else "not finished"

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from analysis.endings import short_reason
 from analysis.figures import Table
 from analysis.formatting import metric, plural
 from analysis.plots.marks import draw_best
 from analysis.plots.ranges import ValueRange, beyond_text, linear_ticks, value_range
-from analysis.plots.svg import BEST, DONE, MUTED, PAPER, Canvas, canvas
+from analysis.plots.svg import BEST, DONE, MUTED, PAPER, Canvas, canvas, shorten, tooltips
 from analysis.values import Reference, curve, epochs_completed, references
+from recsearch.epochs import TrialView
 from recsearch.run import RunView
 
 LONGEST = 8
@@ -20,12 +22,13 @@ _DASHES = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
 class Curve(NamedTuple):
-    """One trial; ``values`` holds NaN where the objective was not finite."""
+    """One trial; ``values`` holds NaN where the objective was not finite, ``end`` what ended it."""
 
     trial: int
     state: str
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+    end: str
 
 
 class CurvesInfo(NamedTuple):
@@ -62,21 +65,39 @@ def best_caption(info: CurvesInfo) -> str:
 
 def longest_caption(info: CurvesInfo) -> str:
     """What is drawn, with n."""
+    there = any(c.trial == info.best[0] for c in info.curves)
+    best = f"the best, {info.best[0]}, thick" if there else without_best(info.best[0])
     return (
-        f"Learning curves of the {len(info.curves)} trials with most epochs (the best, "
-        f"{info.best[0]}, thick), labelled by trial. Filled end: done; hollow end: pruned or not "
-        "finished." + _beyond(info)
+        f"Learning curves of the {len(info.curves)} trials with most epochs ({best}), labelled by "
+        "trial and by what ended it. Filled end: done; hollow end: pruned or not finished."
+        + _beyond(info)
     )
+
+
+def without_best(trial: int) -> str:
+    """What is said of a figure of curves that the best trial is not in."""
+    return f"the best, {trial}, has a single epoch and no curve"
+
+
+def curve_of(run: RunView, trial: TrialView) -> Curve:
+    """The curve of a trial that has an epoch."""
+    epochs, values = zip(*curve(run, trial), strict=True)
+    return Curve(trial.number, trial.state, epochs, values, short_reason(trial))
 
 
 def table(info: CurvesInfo) -> Table:
     """One row per epoch drawn."""
+    return curve_table(info.curves, info.metric)
+
+
+def curve_table(curves: Sequence[Curve], metric: str) -> Table:
+    """One row per epoch of ``curves``."""
     rows = tuple(
-        (c.trial, c.state, epoch, value)
-        for c in info.curves
+        (c.trial, c.state, c.end, epoch, value)
+        for c in curves
         for epoch, value in zip(c.epochs, c.values, strict=True)
     )
-    return Table(("trial", "state", "epoch", info.metric), rows)
+    return Table(("trial", "state", "ended_by", "epoch", metric), rows)
 
 
 def draw_best_curve(info: CurvesInfo) -> str:
@@ -94,14 +115,14 @@ def draw_best_curve(info: CurvesInfo) -> str:
 
 def draw_longest_curves(info: CurvesInfo) -> str:
     """One line per trial, labelled at its end."""
-    with canvas(370, 250, right=30) as figure:
+    with canvas(370, 250, right=82) as figure:
         _frame(figure, info)
         others = [c for c in info.curves if c.trial != info.best[0]]
         for at, curve_ in enumerate(others):
-            _line(figure, curve_, MUTED, 1.0, at)
+            _line(figure, info, curve_, MUTED, 1.0, at)
         for curve_ in info.curves:
             if curve_.trial == info.best[0]:
-                _line(figure, curve_, BEST, 2.2, 0)
+                _line(figure, info, curve_, BEST, 2.2, 0)
         _labels(figure, info)
         return figure.svg("longest-curves", longest_caption(info))
 
@@ -132,15 +153,11 @@ def _info(run: RunView, most: int, *, only_best: bool) -> CurvesInfo | None:
     if best is None:
         return None
     number = best[0].number
-    ranked = sorted(run.trials, key=lambda t: (t.number != number, -epochs_completed(t), t.number))
-    curves = []
-    for trial in ranked[: 1 if only_best else most]:
-        steps = curve(run, trial)
-        if len(steps) > 1:
-            curves.append(
-                Curve(trial.number, trial.state, tuple(e for e, _ in steps),
-                      tuple(v for _, v in steps))
-            )  # fmt: skip
+    pool = [
+        trial for trial in ([best[0]] if only_best else run.trials) if epochs_completed(trial) > 1
+    ]
+    pool.sort(key=lambda t: (t.number != number, -epochs_completed(t), t.number))
+    curves = [curve_of(run, trial) for trial in pool[:most]]
     lines = references(run)
     limits = value_range(
         [v for c in curves for v in c.values], run.objective.direction, lines, _NEAR
@@ -177,14 +194,21 @@ def _frame(figure: Canvas, info: CurvesInfo) -> None:
     figure.reference_lines(info.references, info.limits)
 
 
-def _line(figure: Canvas, curve_: Curve, colour: str, width: float, style: int) -> None:
+def _line(
+    figure: Canvas, info: CurvesInfo, curve_: Curve, colour: str, width: float, style: int
+) -> None:
     figure.axes.plot(curve_.epochs, curve_.values, color=colour, linewidth=width,
                      linestyle=_DASHES[style % len(_DASHES)])  # fmt: skip
     end = _end(curve_)
     if end is not None:
         fill = colour if curve_.state == "done" else PAPER
-        figure.axes.plot(*end, linestyle="none", marker="o", markersize=4, markerfacecolor=fill,
-                         markeredgecolor=colour, markeredgewidth=0.9)  # fmt: skip
+        (mark,) = figure.axes.plot(
+            *end, linestyle="none", marker="o", markersize=4, markerfacecolor=fill,
+            markeredgecolor=colour, markeredgewidth=0.9,
+        )  # fmt: skip
+        if info.limits.holds(end[1]):
+            epochs = plural(len(curve_.epochs), "epoch")
+            tooltips(mark, [f"trial {curve_.trial}: {epochs}, {curve_.state} ({curve_.end})"])
 
 
 def _end(curve_: Curve) -> tuple[float, float] | None:
@@ -202,8 +226,10 @@ def _labels(figure: Canvas, info: CurvesInfo) -> None:
         # A curve that ends beyond the axis leaves it at its edge.
         inside = end[0], min(max(end[1], low), high)
         figure.axes.annotate(
-            str(curve_.trial), xy=inside, xytext=(1.02, y), textcoords=("axes fraction", "data"),
+            shorten(f"{curve_.trial} {curve_.end}", 15), xy=inside, xytext=(1.02, y),
+            textcoords=("axes fraction", "data"),
             color=BEST if best else MUTED, fontsize=9, va="center", annotation_clip=False,
             fontweight="bold" if best else "normal",
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4, "shrinkB": 3,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from analysis.figures import Table
 from analysis.formatting import plural
-from analysis.plots.ranges import NEAR, ValueRange, linear_ticks, value_range
+from analysis.plots.ranges import NEAR, ValueRange, good_range, linear_ticks
 from analysis.plots.svg import BASELINE, CHANCE, DONE, MUTED, SOFT, Canvas, canvas
-from analysis.values import Reference, points, references
+from analysis.values import Point, Reference, points, references
 from recsearch.run import RunView
 
 FEWEST = 5
@@ -21,12 +21,16 @@ _LINES = {
 
 
 class Distribution(NamedTuple):
-    """An empirical distribution: values best first; ``shares`` are of trials as good or better."""
+    """An empirical distribution: values best first; ``shares`` are of trials as good or better.
+
+    ``pruned`` of them have their value from fewer epochs.
+    """
 
     name: str
     label: str
     values: tuple[float, ...]
     shares: tuple[float, ...]
+    pruned: int
 
 
 class EdfInfo(NamedTuple):
@@ -47,14 +51,14 @@ def edf_info(run: RunView) -> EdfInfo | None:
     """Distributions over trials with a finite objective; None below `FEWEST`."""
     found = points(run)
     origins = {trial.number: trial.origin for trial in run.trials}
-    random = [p.value for p in found if origins[p.trial] == "random"]
-    chosen = [p.value for p in found if origins[p.trial] not in ("random", "default")]
-    groups = {"all": ("all trials", [p.value for p in found])}
+    random = [p for p in found if origins[p.trial] == "random"]
+    chosen = [p for p in found if origins[p.trial] not in ("random", "default")]
+    groups = {"all": ("all trials", list(found))}
     if len(random) >= FEWEST and len(chosen) >= FEWEST:
         groups["random"] = ("drawn at random", random)
         groups["chosen"] = ("chosen by the searcher", chosen)
     lines = references(run)
-    limits = value_range([p.value for p in found], run.objective.direction, lines, NEAR)
+    limits = good_range([p.value for p in found], run.objective.direction, lines, NEAR)
     if limits is None or len(found) < FEWEST:
         return None
     return EdfInfo(
@@ -78,9 +82,17 @@ def caption(info: EdfInfo) -> str:
     )
     if len(info.lines) > 1:
         text += (
-            " Solid: chosen by the searcher; dashed: drawn at random at the start; pale: all. The "
-            "further the solid line lies above the dashed one, the more the searcher has learned."
+            " Solid: chosen by the searcher; dashed: drawn at random at the start; pale: all. "
+            "Where the solid line lies above the dashed one, more of the chosen trials are as good."
         )
+    pruned = [f"{line.pruned} of those {line.label}" for line in info.lines[1:]]
+    if any(line.pruned for line in info.lines[1:]):
+        text += (
+            f" Pruned, with a value from fewer epochs: {', '.join(pruned)}; how far the lines are "
+            "apart is in part due to that."
+        )
+    elif info.lines[0].pruned:
+        text += f" {plural(info.lines[0].pruned, 'trial')} pruned, with a value from fewer epochs."
     if info.limits.clipped:
         text += f" {plural(info.limits.clipped, 'trial')} beyond the axis."
     return text
@@ -116,10 +128,11 @@ def draw_edf(info: EdfInfo) -> str:
         return figure.svg("edf", caption(info))
 
 
-def _distribution(name: str, label: str, values: list[float], direction: str) -> Distribution:
-    ordered = sorted(values, reverse=direction == "max")
+def _distribution(name: str, label: str, found: list[Point], direction: str) -> Distribution:
+    ordered = sorted((point.value for point in found), reverse=direction == "max")
     shares = tuple((at + 1) / len(ordered) for at in range(len(ordered)))
-    return Distribution(name, label, tuple(ordered), shares)
+    pruned = sum(point.state == "pruned" for point in found)
+    return Distribution(name, label, tuple(ordered), shares, pruned)
 
 
 def _references(figure: Canvas, info: EdfInfo) -> None:

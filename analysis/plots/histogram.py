@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from analysis.figures import Table
 from analysis.formatting import plural
+from analysis.plots.marks import BARS, bar_group
 from analysis.plots.ranges import linear_ticks
-from analysis.plots.svg import DONE, ERROR, MUTED, PAPER, SOFT, canvas
+from analysis.plots.svg import canvas
 from analysis.values import epochs_completed
 from recsearch.run import RunView
 
-_GROUPS = {
-    "done": ("done",),
-    "pruned": ("pruned",),
-    "error": ("error",),
-    "unfinished": ("interrupted", "training", "queued"),
-}
-_FILLS: dict[str, dict[str, Any]] = {
-    "done": {"facecolor": DONE, "edgecolor": PAPER},
-    "pruned": {"facecolor": PAPER, "edgecolor": MUTED},
-    "error": {"facecolor": PAPER, "edgecolor": ERROR, "hatch": "////"},
-    "unfinished": {"facecolor": SOFT, "edgecolor": MUTED},
-}
 _MOST_BINS = 40
 
 
@@ -57,10 +46,10 @@ def histogram_info(run: RunView) -> HistogramInfo | None:
     width = max(1, math.ceil((most + 1) / _MOST_BINS))
     starts = tuple(range(0, most + 1, width))
     counts = {}
-    for group, states in _GROUPS.items():
+    for group in BARS:
         bins = [0] * len(starts)
         for trial in trials:
-            if trial.state in states:
+            if bar_group(trial.state) == group:
                 bins[epochs_completed(trial) // width] += 1
         if any(bins):
             counts[group] = tuple(bins)
@@ -101,7 +90,7 @@ def draw_histogram(info: HistogramInfo) -> str:
             shown = [i for i, n in enumerate(bins) if n]
             figure.axes.bar(
                 [centres[i] for i in shown], [bins[i] for i in shown], width=0.8 * info.width,
-                bottom=[base[i] for i in shown], linewidth=0.8, **_FILLS[group],
+                bottom=[base[i] for i in shown], linewidth=0.8, **BARS[group],
             )  # fmt: skip
             base = [low + n for low, n in zip(base, bins, strict=True)]
         top = max(base)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.formatting import metric
-from analysis.plots.svg import BEST, DONE, ERROR, MUTED, PAPER, tooltips
+from analysis.plots.svg import BEST, DONE, ERROR, MUTED, PAPER, SOFT, tooltips
 from analysis.values import Point
 
 if TYPE_CHECKING:
@@ -29,6 +29,18 @@ MARKS: dict[str, dict[str, Any]] = {
     "error": _CROSS, "done": _FILLED,
 }  # fmt: skip
 """Drawing order too: finished trials lie on top."""
+BARS: dict[str, dict[str, Any]] = {
+    "done": {"facecolor": DONE, "edgecolor": PAPER},
+    "pruned": {"facecolor": PAPER, "edgecolor": MUTED},
+    "error": {"facecolor": PAPER, "edgecolor": ERROR, "hatch": "////"},
+    "unfinished": {"facecolor": SOFT, "edgecolor": MUTED},
+}
+"""How bars of trials are filled, by `bar_group`."""
+
+
+def bar_group(state: str) -> str:
+    """Which of `BARS` a trial in ``state`` is drawn as."""
+    return state if state in BARS else "unfinished"
 
 
 def draw_marks(
@@ -57,11 +69,17 @@ def point_words(point: Point, objective: str) -> str:
     return f"trial {point.trial}: {objective} {value} at epoch {point.epoch}, {point.state}"
 
 
-def draw_clipped(axes: Axes, xs: Sequence[float], edge: float, direction: str) -> None:
-    """Mark trials that lie beyond the axis: arrowheads on the bad edge."""
+def draw_clipped(
+    axes: Axes, xs: Sequence[float], edge: float, direction: str, words: Sequence[str] = ()
+) -> None:
+    """Mark trials that lie beyond the axis: arrowheads on the bad edge, which say ``words``."""
     marker = "^" if direction == "min" else "v"
-    axes.plot(xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
-              markerfacecolor=MUTED, markeredgecolor="none", clip_on=False)  # fmt: skip
+    (line,) = axes.plot(
+        xs, [edge] * len(xs), linestyle="none", marker=marker, markersize=4.5,
+        markerfacecolor=MUTED, markeredgecolor=MUTED, markeredgewidth=0, clip_on=False,
+    )  # fmt: skip
+    if words:
+        tooltips(line, words)
 
 
 def draw_best(axes: Axes, x: float, y: float) -> None:

@@ -9,11 +9,11 @@ from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.parameters import Parameter, parameters_info
 from analysis.plots.marks import draw_best
+from analysis.plots.positions import UnitAxis, unit_axis
 from analysis.plots.ranges import Tick, linear_ticks, value_range
 from analysis.plots.sampled import jitter
 from analysis.plots.svg import BEST, DONE, INK, MUTED, Canvas, canvas, shorten
-from analysis.plots.unit import UnitAxis, unit_axis
-from analysis.regions import best_tenth, evenly, judged, place
+from analysis.regions import best_tenth, ended, evenly, place
 from recsearch.run import RunView
 
 _AXIS, _NARROWEST, _HEIGHT, _LEFT, _RIGHT = 118, 560, 330, 58, 62
@@ -54,7 +54,7 @@ class ParallelInfo(NamedTuple):
 def parallel_info(run: RunView) -> ParallelInfo | None:
     """Lines of all done and pruned trials; None below two parameters or two trials."""
     parameters = [p for p in parameters_info(run) if unit_axis(p) is not None]
-    found = judged(run)
+    found = ended(run)
     limits = value_range([point.value for point in found], run.objective.direction)
     if len(parameters) < 2 or len(found) < 2 or limits is None:
         return None
@@ -99,14 +99,16 @@ def caption(info: ParallelInfo) -> str:
         + (f" and {pruned} pruned (thin, dashed, with their best epoch)" if pruned else "")
         + f". Every parameter on its own scale; last {info.metric}, {better} is better."
     )
-    text += f" Strong: the best {good}." if good else ""
+    if good:
+        apart = pruned and not any(line.good and line.state == "pruned" for line in info.lines)
+        text += f" Strong: the best {good}{' done ones' if apart else ''}."
     text += " Thick, with ring and star: the best." if any(r.best for r in info.lines) else ""
     if info.ended > len(info.lines):
         text += f" Of {plural(info.ended, 'trial')}, evenly by rank."
     if info.spread:
         text += " Lines of one category are spread."
     if info.clipped:
-        text += f" {plural(info.clipped, 'trial')} beyond the last axis end at its limit."
+        text += f" Cut at the limit of the last axis: {plural(info.clipped, 'trial')}."
     return text
 
 

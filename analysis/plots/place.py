@@ -55,7 +55,7 @@ def draw_place(region: Region) -> str:
         shapes.append(f'<circle cx="{x:.1f}" cy="8" r="{4.6 if flagged else 4:g}" '
                       'style="fill:var(--best);stroke:var(--paper);stroke-width:1"/>')  # fmt: skip
     return (
-        f'<svg class="place" viewBox="0 0 {_LENGTH + 2 * _LEFT:g} 16" role="img" '
+        f'<svg viewBox="0 0 {_LENGTH + 2 * _LEFT:g} 16" role="img" '
         f'aria-label="{text}"><title>{text}</title>{"".join(shapes)}</svg>'
     )
 

@@ -9,7 +9,14 @@ from typing import NamedTuple
 from analysis.figures import Table
 from analysis.formatting import metric, moment, plural
 from analysis.plots.marks import draw_best, draw_clipped, draw_marks, point_words
-from analysis.plots.ranges import NEAR, ValueRange, beyond_text, linear_ticks, value_range
+from analysis.plots.ranges import (
+    NEAR,
+    ValueRange,
+    beyond_text,
+    good_range,
+    linear_ticks,
+    value_range,
+)
 from analysis.plots.svg import DONE, MUTED, SOFT, Canvas, canvas
 from analysis.plots.units import time_unit
 from analysis.random_search import RandomSearch
@@ -125,10 +132,11 @@ def draw_progress_by_trial(info: ProgressInfo) -> str:
         words = [point_words(point, info.metric) for point in inside]
         draw_marks(figure.axes, [p.trial for p in inside], [p.value for p in inside],
                    [p.state for p in inside], words)  # fmt: skip
-        beyond = [float(p.trial) for p in info.points if not info.limits.holds(p.value)]
+        beyond = [p for p in info.points if not info.limits.holds(p.value)]
         if beyond:
             edge = info.limits.high if info.direction == "min" else info.limits.low
-            draw_clipped(figure.axes, beyond, edge, info.direction)
+            draw_clipped(figure.axes, [float(p.trial) for p in beyond], edge, info.direction,
+                         [point_words(point, info.metric) for point in beyond])  # fmt: skip
         _steps(figure, info, 1.0)
         return figure.svg("progress-trial", by_trial_caption(info))
 
@@ -160,7 +168,8 @@ def _info(
         return None
     lines = references(run)
     shown = [p.value for p in found] or [value for _, value in steps]
-    limits = value_range(shown, run.objective.direction, lines, near)
+    limits_of = good_range if found else value_range
+    limits = limits_of(shown, run.objective.direction, lines, near)
     if limits is None:
         return None
     name, direction = run.objective.name, run.objective.direction

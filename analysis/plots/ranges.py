@@ -14,6 +14,10 @@ from analysis.values import Reference
 
 NEAR = 0.35
 """Spans of the data that a reference line may lie beyond it and still widen the axis."""
+MANY = 10
+"""Values from which on the worse half may be cut."""
+ENOUGH = 0.25
+"""Share of the values that must be better than a baseline for an axis to end there."""
 
 
 class Tick(NamedTuple):
@@ -52,8 +56,7 @@ def value_range(
     the bad side; Exploratory Data Analysis, 1977) are cut if they take over a third of the axis. A
     reference line at most ``near`` spans beyond the data widens the limits.
     """
-    sign = -1.0 if direction == "max" else 1.0
-    costs = sign * np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
+    costs = _costs(values, direction)
     if costs.size == 0:
         return None
     best, worst = float(costs.min()), float(costs.max())
@@ -61,6 +64,48 @@ def value_range(
     kept = float(inside.max()) if inside.size else worst
     if worst - best > 1.5 * (kept - best) > 0:
         worst = kept
+    return _limits(costs, worst, direction, references, near)
+
+
+def good_range(
+    values: Sequence[float],
+    direction: str,
+    references: Sequence[Reference] = (),
+    near: float = NEAR,
+) -> ValueRange | None:
+    """Limits that give the better half of the values about half of the axis.
+
+    The axis ends twice as far from the best as the median; at a baseline already that `ENOUGH` of
+    the values are better than, where that is nearer. So it never hides the better half. Below
+    `MANY` values, and where that would be no nearer, it is `value_range`.
+    """
+    costs = _costs(values, direction)
+    found = value_range(values, direction, references, near)
+    if costs.size < MANY or found is None:
+        return found
+    best, median = float(costs.min()), float(np.median(costs))
+    worst = min(float(costs.max()), 2 * median - best)
+    sign = -1.0 if direction == "max" else 1.0
+    for reference in references:
+        cost = sign * reference.value
+        if cost >= median and np.mean(costs < cost) >= ENOUGH:
+            worst = min(worst, cost)
+    cut = _limits(costs, worst, direction, references, near)
+    return cut if worst > best and cut.high - cut.low < found.high - found.low else found
+
+
+def _costs(values: Sequence[float], direction: str) -> np.ndarray:
+    """The finite values, lower is better."""
+    sign = -1.0 if direction == "max" else 1.0
+    return sign * np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
+
+
+def _limits(
+    costs: np.ndarray, worst: float, direction: str, references: Sequence[Reference], near: float
+) -> ValueRange:
+    """An axis from the best of ``costs`` to ``worst``, with the references near it."""
+    sign = -1.0 if direction == "max" else 1.0
+    best = float(costs.min())
     low, high = best, worst
     span = (high - low) or max(abs(high) * 0.02, 1e-6)
     for reference in references:

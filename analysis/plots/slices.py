@@ -12,6 +12,7 @@ from analysis.plots.marks import draw_best, draw_clipped, draw_marks
 from analysis.plots.ranges import Tick, ValueRange, beyond_text, linear_ticks, value_range
 from analysis.plots.sampled import sampled_axis
 from analysis.plots.svg import Canvas, canvas, shorten
+from analysis.regions import judged, pruned_among
 from analysis.values import Point, Reference, points, references
 from recsearch.run import RunView
 
@@ -36,7 +37,10 @@ class Slice(NamedTuple):
 
 
 class SlicesInfo(NamedTuple):
-    """All slices of a run; ``n`` trials have a value, ``limits`` is the shared y axis."""
+    """All slices of a run; ``n`` trials have a value, ``limits`` is the shared y axis.
+
+    Medians and quartiles count the ``judged`` trials, of which ``pruned`` have fewer epochs.
+    """
 
     metric: str
     direction: str
@@ -45,6 +49,8 @@ class SlicesInfo(NamedTuple):
     limits: ValueRange | None
     references: tuple[Reference, ...]
     best: Point | None
+    judged: int
+    pruned: int
 
     def states(self) -> set[str]:
         """States of the trials that are drawn."""
@@ -65,7 +71,11 @@ def slices_info(run: RunView) -> SlicesInfo:
     best_point = next((p for p in found if best and p.trial == best[0].number), None)
     limits = value_range([p.value for p in found], run.objective.direction, lines)
     values = {trial.number: trial.params for trial in run.trials}
-    made = (_slice(parameter, found, values, best_point) for parameter in parameters_info(run))
+    compared = judged(run)
+    counted = {point.trial for point in compared}
+    made = (
+        _slice(parameter, found, values, best_point, counted) for parameter in parameters_info(run)
+    )
     return SlicesInfo(
         metric=run.objective.name,
         direction=run.objective.direction,
@@ -74,6 +84,8 @@ def slices_info(run: RunView) -> SlicesInfo:
         limits=limits,
         references=lines,
         best=best_point,
+        judged=len(compared),
+        pruned=sum(point.state == "pruned" for point in compared),
     )
 
 
@@ -124,6 +136,7 @@ def _slice(
     found: tuple[Point, ...],
     values: dict[int, dict[str, Any]],
     best: Point | None,
+    counted: set[int],
 ) -> Slice | None:
     active = [p for p in found if parameter.name in values[p.trial]]
     if not active:
@@ -143,7 +156,10 @@ def _slice(
         points=tuple(p for p, _ in kept),
         values=tuple(own),
         best_x=next((v for p, v in kept if best is not None and p.trial == best.trial), None),
-        band=band([(round(x) if axis.spread else x, p) for p, x in kept], axis.spread),
+        band=band(
+            [(round(x) if axis.spread else x, p) for p, x in kept if p.trial in counted],
+            axis.spread,
+        ),
     )
 
 
@@ -159,7 +175,9 @@ def _bands(info: SlicesInfo) -> str:
                  "on the parameter.")  # fmt: skip
     if any(not band.window for band in found):
         text += " Bar and box: median and middle half of the trials with that value."
-    return text + " Both count done and pruned trials, each with its best epoch."
+    if info.pruned:
+        return text + f" They count {plural(info.judged, 'trial')}, {pruned_among(info.pruned)}."
+    return text + " They count done trials only."
 
 
 def _draw(info: SlicesInfo, limits: ValueRange, slice_: Slice, at: int) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from analysis.costs import mebibytes_of, seconds_to
 from analysis.figures import Table
 from analysis.formatting import duration, metric, number, plural, size
 from analysis.plots.marks import draw_best, draw_clipped, draw_marks
@@ -13,15 +14,16 @@ from analysis.plots.ranges import (
     Tick,
     ValueRange,
     beyond_text,
+    good_range,
     linear_ticks,
     log_ticks,
-    value_range,
 )
 from analysis.plots.svg import BEST, Canvas, canvas
 from analysis.values import Reference, finite, points, references
 from recsearch.epochs import TrialView
 from recsearch.errors import UsageError
 from recsearch.evaluation import Metric, parse
+from recsearch.folds import folds_of
 from recsearch.pareto import front
 from recsearch.run import RunView
 
@@ -50,8 +52,11 @@ class TradeoffInfo(NamedTuple):
         cost_direction: ``min`` where less of it is better.
         log: whether the horizontal axis is logarithmic.
         low, high: its limits.
-        best: the run's best (cost, value).
+        best: the run's best; None where its cost is not known.
         other: the deal that is best by the second metric, of all epochs; None for other costs.
+        best_trial: the trial of the run's best.
+        unknown: trials left out, since their cost is not known.
+        folds: validation folds, each with a model of its own.
     """
 
     name: str
@@ -65,16 +70,19 @@ class TradeoffInfo(NamedTuple):
     high: float
     limits: ValueRange
     references: tuple[Reference, ...]
-    best: Deal
+    best: Deal | None
     other: Deal | None
+    best_trial: int
+    unknown: int
+    folds: int
 
 
 def tradeoff_infos(run: RunView) -> tuple[TradeoffInfo, ...]:
     """The trade-offs that the run has at least two different costs for."""
     second = second_metric(run)
     found = [
-        _info(run, "train-time", "training time to the best epoch (seconds)", _seconds),
-        _info(run, "model-size", "size of the model's state (MiB)", _mebibytes),
+        _info(run, "train-time", "training time to the best epoch (seconds)", seconds_to),
+        _info(run, "model-size", "size of the model's state (MiB)", mebibytes_of(run)),
         None if second is None else _second(run, second),
     ]
     return tuple(info for info in found if info is not None)
@@ -113,6 +121,13 @@ def caption(info: TradeoffInfo) -> str:
     )
     if info.other is not None:
         text += f" Diamond: the epoch that is best by {info.cost}, of all epochs of all trials."
+        if not info.limits.holds(info.other.value):
+            text = f"{text[:-1]}; it lies beyond the axis."
+    if info.unknown:
+        text += _unknown_words(info)
+    if info.folds > 1 and info.name != "second-metric":
+        of = "of all {}" if info.name == "train-time" else "of the model of one of {}"
+        text += f" The cost is that {of.format(f'{info.folds} folds')}."
     if info.limits.clipped:
         text += f" {plural(info.limits.clipped, 'trial')} beyond the axis (arrowheads)."
     return text + beyond_text(info.references, info.limits)
@@ -120,7 +135,7 @@ def caption(info: TradeoffInfo) -> str:
 
 def sentence(info: TradeoffInfo) -> str:
     """What the trade-off comes to in words, "" where the best is also the cheapest."""
-    if info.other is not None:
+    if info.other is not None and info.best is not None:
         best, other = info.best, info.other
         if (best.trial, best.epoch) == (other.trial, other.epoch):
             return f"One epoch is best by both {info.metric} and {info.cost}."
@@ -130,7 +145,10 @@ def sentence(info: TradeoffInfo) -> str:
             f"{info.cost} is trial {other.trial}, epoch {other.epoch} "
             f"({info.metric} {metric(other.value)}, {info.cost} {metric(other.cost)})."
         )
-    cheaper = [deal for deal in info.deals if deal.front and deal.cost <= info.best.cost / 2]
+    if info.best is None:
+        return ""
+    limit = info.best.cost / 2
+    cheaper = [deal for deal in info.deals if deal.front and deal.cost <= limit]
     sign = 1.0 if info.direction == "min" else -1.0
     near = min(cheaper, key=lambda deal: sign * deal.value, default=None)
     if near is None:
@@ -167,25 +185,27 @@ def draw_tradeoff(info: TradeoffInfo) -> str:
         inside = [deal for deal in info.deals if info.limits.holds(deal.value)]
         draw_marks(axes, [d.cost for d in inside], [d.value for d in inside],
                    [d.state for d in inside], [_deal_words(info, d) for d in inside])  # fmt: skip
-        beyond = [deal.cost for deal in info.deals if not info.limits.holds(deal.value)]
+        beyond = [deal for deal in info.deals if not info.limits.holds(deal.value)]
         if beyond:
             edge = info.limits.high if info.direction == "min" else info.limits.low
-            draw_clipped(axes, beyond, edge, info.direction)
+            draw_clipped(axes, [d.cost for d in beyond], edge, info.direction,
+                         [_deal_words(info, d) for d in beyond])  # fmt: skip
         if info.other is not None and info.limits.holds(info.other.value):
             axes.plot([info.other.cost], [info.other.value], linestyle="none", marker="D",
                       markersize=8, markerfacecolor="none", markeredgecolor=BEST,
                       markeredgewidth=1.4, zorder=5)  # fmt: skip
-        draw_best(axes, info.best.cost, info.best.value)
+        if info.best is not None:
+            draw_best(axes, info.best.cost, info.best.value)
         return figure.svg(info.name, caption(info))
 
 
-def _seconds(trial: TrialView, epoch: int) -> float | None:
-    return finite(sum(row.train_s for row in trial.epochs if row.epoch <= epoch)) or None
-
-
-def _mebibytes(trial: TrialView, epoch: int) -> float | None:
-    sizes = [row.logical_bytes for row in trial.epochs if row.epoch == epoch]
-    return sizes[0] / 2**20 if sizes and sizes[0] else None
+def _unknown_words(info: TradeoffInfo) -> str:
+    why = {
+        "model-size": "all of whose epochs came from the store",
+        "train-time": "which trained nothing",
+    }.get(info.name, "which did not measure it")
+    best = f", the best ({info.best_trial}) among them" if info.best is None else ""
+    return f" Not drawn: {plural(info.unknown, 'trial')}, {why}{best}."
 
 
 def _second(run: RunView, second: Metric) -> TradeoffInfo | None:
@@ -231,14 +251,15 @@ def _info(
     )
     mine = [deal for deal in deals if deal.trial == best[0].number]
     lines = references(run)
-    limits = value_range([deal.value for deal in deals], run.objective.direction, lines)
-    if not mine or limits is None:
+    limits = good_range([deal.value for deal in deals], run.objective.direction, lines)
+    if limits is None:
         return None
     log = min(costs) > 0 and max(costs) > _WIDE * min(costs)
     low, high = _axis(costs, log=log)
     return TradeoffInfo(
         name, run.objective.name, run.objective.direction, cost, cost_direction, deals, log, low,
-        high, limits, lines, mine[0], None,
+        high, limits, lines, mine[0] if mine else None, None, best[0].number,
+        len(points(run)) - len(found), folds_of(run.identity),
     )  # fmt: skip
 
 

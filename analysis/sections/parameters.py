@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from analysis.advice import Searcher, advice
 from analysis.figures import Figure, figure
+from analysis.formatting import plural
 from analysis.importance import Estimate, Importance, ImportanceInfo, importance_info
 from analysis.plots import contours, importance, matrix, parallel, slices
-from analysis.regions import FEWEST, advice, judged, regions_info
+from analysis.regions import FEWEST, ended, judged, pruned_among, regions_info
 from analysis.values import Reference, dig
 from recsearch.run import RunView
 
@@ -29,7 +31,7 @@ class ParametersSection(NamedTuple):
         metric: the objective.
         findings: sentences on importance, or why there is none.
         advice: (parameter, what its trials say and what to search next), most important first.
-        advice_note: why there is no advice; "" otherwise.
+        advice_note: why there is no advice, or that pruned trials take no part; "" otherwise.
         slices: the objective over each parameter; None before a trial has a value.
         states, lines, clipped: what the key of the slices names.
         importance, contours, parallel: None where there is nothing to draw.
@@ -58,13 +60,11 @@ def parameters_section(run: RunView) -> ParametersSection:
     """What the section shows."""
     sliced = slices.slices_info(run)
     ranked = importance_info(run)
-    ended = len(judged(run))
-    few = f"{ended} of the {FEWEST} trials that it takes have ended." if ended < FEWEST else ""
     return ParametersSection(
         metric=run.objective.name,
         findings=findings(ranked),
         advice=_advice(run, ranked),
-        advice_note=few and f"Where good values lie cannot be told yet: {few}",
+        advice_note=_advice_note(run),
         slices=_slices(sliced),
         states=frozenset(sliced.states()),
         lines=tuple(sliced.lines()),
@@ -84,7 +84,8 @@ def findings(info: ImportanceInfo) -> tuple[str, ...]:
     said = _agree(info, by_ped) if by_ped is by_fanova else _disagree(info, by_ped, by_fanova)
     small = [row.name for row in info.ranked if max(row.ped.high, row.fanova.high) <= SMALL]
     if small:
-        said += (f"Hardly any matter by either method: {', '.join(small)}.",)
+        which = "this one hardly matters" if len(small) == 1 else "these hardly matter"
+        said += (f"By both methods {which}: {', '.join(small)}.",)
     return said
 
 
@@ -127,6 +128,25 @@ def _times(info: ImportanceInfo, found: Estimate) -> str:
     return f"{round(found.first * info.resamples)} of {info.resamples}"
 
 
+def _advice_note(run: RunView) -> str:
+    found = judged(run)
+    if len(found) < FEWEST:
+        return (
+            f"Where good values lie cannot be told yet: {len(found)} of the {FEWEST} trials that "
+            "it takes have ended."
+        )
+    pruned = sum(point.state == "pruned" for point in found)
+    if pruned:
+        return f"Compared are {plural(len(found), 'trial')}, {pruned_among(pruned)}."
+    left_out = len(ended(run)) - len(found)
+    if left_out:
+        return (
+            f"Compared are the {len(found)} done trials: the values of the "
+            f"{plural(left_out, 'pruned one')} are from fewer epochs."
+        )
+    return ""
+
+
 def _advice(run: RunView, ranked: ImportanceInfo) -> tuple[tuple[str, str], ...]:
     order = {row.name: at for at, row in enumerate(ranked.ranked)}
     average = 1 / max(1, len(ranked.ranked))
@@ -134,9 +154,10 @@ def _advice(run: RunView, ranked: ImportanceInfo) -> tuple[tuple[str, str], ...]
     matters = {
         row.name: max(row.ped.share, row.fanova.share) >= average for row in ranked.ranked if learns
     }
+    regions = regions_info(run)
     said = [
-        (name, advice(region, matters.get(name)))
-        for region in regions_info(run)
+        (name, advice(region, Searcher(len(regions), learns, matters.get(name))))
+        for region in regions
         for name in (region.parameter.name,)
     ]
     said.sort(key=lambda pair: order.get(pair[0], len(order)))

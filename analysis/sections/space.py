@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from analysis.figures import Table
 from analysis.plots.place import draw_place, table
-from analysis.regions import Choice, regions_info
+from analysis.regions import Choice, judged, regions_info
 from recsearch.run import RunView
 
 _MOST_CHOICES = 12
@@ -36,10 +36,16 @@ class SpaceRow(NamedTuple):
 
 
 class SpaceSection(NamedTuple):
-    """The table; ``best`` trials are behind the bands, 0 where there are too few to draw them."""
+    """The table.
+
+    Attributes:
+        best: trials behind the bands, 0 where there are too few to draw them.
+        states: of the trials that are counted, in words.
+    """
 
     rows: tuple[SpaceRow, ...]
     best: int
+    states: str
     table: Table
 
     @property
@@ -78,5 +84,8 @@ def space_section(run: RunView) -> SpaceSection:
             )
         )
     return SpaceSection(
-        tuple(rows), max((r.best for r in regions if r.middle), default=0), table(regions)
+        rows=tuple(rows),
+        best=max((r.best for r in regions if r.middle), default=0),
+        states=" and ".join(sorted({point.state for point in judged(run)})),
+        table=table(regions),
     )

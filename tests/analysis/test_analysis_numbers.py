@@ -16,6 +16,7 @@ from analysis.plots.curves import spread
 from analysis.plots.ranges import (
     beyond_text,
     binary_ticks,
+    good_range,
     linear_ticks,
     log_ticks,
     value_range,
@@ -180,3 +181,33 @@ def test_spread_labels_keep_order_gap_and_bounds(positions):
 
 def test_spread_leaves_distant_labels_alone():
     assert spread([0.1, 0.9, 0.5], 0.05, 0, 1) == [0.1, 0.9, 0.5]
+
+
+def test_the_better_half_has_half_of_the_axis():
+    """Median 0.9 of 0.8 to 1.4: the axis ends at 1.0, with 7 % to spare on either side."""
+    values = [0.8, 0.85, 0.9, 1.2, 1.4] * 2
+    limits = good_range(values, "min")
+    assert (limits.low, limits.high) == pytest.approx((0.786, 1.014))
+    assert limits.clipped == 4
+    assert good_range(values[:9], "min") == value_range(values[:9], "min")
+    mirrored = good_range([-value for value in values], "max")
+    assert mirrored == (-limits.high, -limits.low, 4)
+
+
+def test_an_axis_ends_at_a_baseline_that_many_trials_beat():
+    """Never before the median, so that the better half is always there."""
+    values = [0.8, 0.85, 0.9, 1.2, 1.4] * 2
+    at = [Reference("bias", "tuned bias", value) for value in (0.87, 0.93)]
+    assert good_range(values, "min", at[1:]).high == pytest.approx(0.93 + 0.07 * 0.13)
+    assert good_range(values, "min", at[:1]).high == pytest.approx(1.0 + 0.07 * 0.2)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40), st.sampled_from(["min", "max"]),
+       st.lists(st.floats(-1e3, 1e3), max_size=2))  # fmt: skip
+def test_the_better_half_is_never_cut(values, direction, lines):
+    references = [Reference("bias", "b", line) for line in lines]
+    limits = good_range(values, direction, references)
+    ranked = sorted(values, reverse=direction == "max")
+    assert all(limits.holds(value) for value in ranked[: (len(ranked) + 1) // 2])
+    assert limits.clipped == sum(not limits.holds(value) for value in values)
+    assert good_range([], direction) is None

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fabricate import ML1M, Fabricated, als_run
+from odd_runs import ODD
 
 import analysis
 from analysis import render_index, render_run
@@ -173,7 +174,7 @@ def two_objectives(root: Path) -> Path:
 
 
 MAKERS = [als_run, hostile_run, one_trial, grid, just_opened, all_cached, only_errors, empty,
-          no_space, two_objectives]  # fmt: skip
+          no_space, two_objectives, *ODD]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", MAKERS)

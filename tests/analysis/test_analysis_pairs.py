@@ -227,7 +227,7 @@ def test_the_page_answers_what_matters_and_where_to_search_next(tmp_path):
     for words in ("Where to search next", "PED-ANOVA", "fANOVA", "finished trials",
                   "over pairs of parameters", "All parameters together", "its place"):  # fmt: skip
         assert words in page.text
-    assert "the best 6 trials lie" in page.text
+    assert "the best 5 trials lie" in page.text
 
 
 @pytest.mark.parametrize(("method", "doubted"), [("tpe", True), ("random", False), ("grid", False)])
@@ -240,9 +240,23 @@ def test_a_crowd_of_trials_is_doubted_where_the_searcher_learns(tmp_path, method
     section = parameters_section(made(tmp_path, {"a": UNIT, "b": UNIT}, trials, method=method))
     said = dict(section.advice)
     assert list(said) == ["a", "b"]
-    assert "the best 6 trials lie in 0.495 to 0.5; of the 54 trials" in said["b"]
+    assert "the best 6 trials lie in 0.495 to 0.5, as do 6 of the 60 trials" in said["b"]
     assert ("may just have stayed there" in said["b"]) == doubted
     assert ("can be cut to" in said["b"]) != doubted
+
+
+@pytest.mark.parametrize(("method", "cut"), [("tpe", False), ("random", True)])
+def test_unknown_importance_is_no_independence(tmp_path, method, cut):
+    """15 done and 45 pruned: too few for importance, and enough to have a best tenth."""
+    trials = [
+        ({"a": n / 60, "b": n / 60}, n / 60, "done" if n < 15 else "pruned") for n in range(60)
+    ]
+    section = parameters_section(made(tmp_path, {"a": UNIT, "b": UNIT}, trials, method=method))
+    assert "cannot be told yet" in section.findings[0]
+    said = dict(section.advice)
+    assert ("can go" in said["a"]) == cut
+    assert ("How much it matters is not known" in said["a"]) != cut
+    assert section.advice_note.startswith("Compared are 60 trials, of which 45 were pruned")
 
 
 def test_mid_search_the_section_says_what_it_waits_for(tmp_path):

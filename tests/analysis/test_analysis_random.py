@@ -105,6 +105,18 @@ def test_shares_of_trials_by_value_and_by_who_chose_them(tmp_path):
     assert draw_edf(info) == draw_edf(info)
 
 
+@pytest.mark.parametrize(("pruned", "said"), [((), False), ((8, 9, 10), True)])
+def test_lines_of_groups_that_were_pruned_unlike_claim_no_learning(tmp_path, pruned, said):
+    run = Fabricated(space=SPACE, trials=12, name="edf")
+    for number in range(1, 13):
+        run.trial(number, {"x": 0.1}, [number / 100], origin="random" if number <= 6 else "tpe",
+                  state="pruned" if number in pruned else "done")  # fmt: skip
+    text = caption(edf_info(RunView.open(run.write(tmp_path))))
+    assert "learned" not in text
+    words = "0 of those drawn at random, 3 of those chosen by the searcher"
+    assert (words in text) == ("in part due to that" in text) == said
+
+
 def test_without_two_kinds_of_trials_there_is_one_line(tmp_path):
     info = edf_info(searched(tmp_path, method="random", n=6))
     assert [line.name for line in info.lines] == ["all"]

@@ -6,10 +6,12 @@ import re
 from itertools import combinations
 
 import pytest
+from fabricate import Fabricated
 from hypothesis import given
 from hypothesis import strategies as st
-from several import better_trial, compared, make, profiled
+from several import SPACE, better_trial, compared, make, profiled
 
+from analysis import render_comparison, render_index
 from analysis.catalogue import COLUMNS, catalogue_info, members_of, run_state
 from analysis.comparable import basis_of, peers, same_users, why_not
 from analysis.dataset_page import dataset_info
@@ -21,7 +23,7 @@ from analysis.plots import distributions, forest, lorenz, races, ratings
 from analysis.profiles import read_profile
 from analysis.side_by_side import metrics_info, models_info
 from recsearch.comparison import Comparison
-from recsearch.run import RunPaths
+from recsearch.run import RunPaths, RunView
 
 
 @given(st.text(max_size=300), st.text(max_size=80))
@@ -29,7 +31,7 @@ def test_folders_are_safe_whatever_runs_are_called(one, other):
     for name in (slug(one), dataset_folder(one, other), group_folder(one, other, [one])):
         assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or name.startswith("_")
         assert ".." not in name.split("/") and len(name.split("/")) == 1
-    assert re.fullmatch(r"[A-Za-z0-9._+-]+", compare_folder([one, other]))
+    assert re.fullmatch(r"[A-Za-z0-9._+~-]+", compare_folder([one, other]))
     assert len(compare_folder([one * 9, other * 9])) < 120
 
 
@@ -360,7 +362,7 @@ def test_a_data_set_lists_its_parts_and_runs(tmp_path):
     a, b = make(tmp_path, "a", [0.5]), make(tmp_path, "b", [0.4], split="77")
     profiled(a, parts=parts)
     info = dataset_info(members_of([a, b]), {"a"})
-    assert [(line.run, line.link) for line in info.runs] == [
+    assert [(line.run, line.link) for line, _ in info.runs] == [
         ("a", "../../a/index.html"), ("b", ""),
     ]  # fmt: skip
     first, second = info.splits
@@ -371,3 +373,25 @@ def test_a_data_set_lists_its_parts_and_runs(tmp_path):
     assert ("time span", "2000 to 2001", "2000-01-01 to 2001-02-03") in info.facts
     assert info.command == "recsearch data profile runs/a"
     assert basis_of(a).splits == ("5e" * 32,)
+
+
+def test_a_digest_is_no_run(tmp_path):
+    """Names that are no safe folder names get a digest, which the index leaves out."""
+    runs = [make(tmp_path / "runs", name, [0.8]).path for name in ("als", "x y")]
+    runs += [make(tmp_path / "runs", "b", [0.9]).path]
+    for chosen in (runs[:2], runs[::2]):
+        render_comparison(chosen, tmp_path / "reports")
+    page = render_index(runs, tmp_path / "reports").read_text()
+    listed = page[page.index("Comparisons of chosen runs") :]
+    assert re.findall(r'index\.html">([^<]*)</a>', listed) == ["als, b", "als, x-y"]
+
+
+def test_the_index_says_what_came_from_the_store(tmp_path):
+    run = Fabricated(name="cached", trials=2, space=SPACE)
+    run.opened()
+    run.trial(1, {"x": 1.0}, [0.9, 0.8], cached=True)
+    run.trial(2, {"x": 2.0}, [0.9])
+    view = RunView.open(run.write(tmp_path))
+    ((row,),) = [group.rows for group in catalogue_info([view], pages=set())]
+    cells = dict(zip(COLUMNS, row.cells, strict=True))
+    assert (cells["epochs"].text, cells["from the store"].text) == ("3", "2")

@@ -61,19 +61,32 @@ def two_workers(root) -> RunView:
 
 def test_every_stretch_of_work_has_its_worker_and_pauses_are_left_out(tmp_path):
     info = timeline_info(two_workers(tmp_path))
-    assert [(b.trial, b.row, b.start, b.end, b.state) for b in info.bars] == [
-        (1, 0, 0.0, 4.0, "done"),
-        (2, 1, 0.0, 6.0, "unfinished"),
-        (3, 0, 4.0, 6.0, "error"),
-        (2, 0, 6.0, 8.0, "best"),
+    assert [tuple(bar) for bar in info.bars] == [
+        (1, 0, 0.0, 4.0, "done", False),
+        (2, 1, 0.0, 6.0, "stopped", True),
+        (3, 0, 4.0, 6.0, "error", False),
+        (2, 0, 6.0, 8.0, "done", True),
     ]
     assert (info.rows, info.end, info.pauses) == (2, 8.0, (6.0,))
     assert info.idle == 2 / 16
-    assert "2 workers" in caption(info)
-    assert "12 % of the workers' time" in caption(info)
+    assert "at most 2 at once" in caption(info)
+    assert "empty for 12 % of the time" in caption(info)
+    assert "worker" not in caption(info)
+    assert "In a colour of its own: the best, trial 2." in caption(info)
     assert "the pause before it is left out" in caption(info)
-    assert table(info).rows[0] == (1, 1, 0.0, 4.0, "done")
+    assert table(info).rows[0] == (1, 1, 0.0, 4.0, "done", False)
     assert draw_timeline(info) == draw_timeline(info)
+
+
+def test_a_best_trial_that_was_pruned_stays_pruned(tmp_path):
+    run = begun(name="pruned", trials=2)
+    run.trial(1, {"x": 0.1}, [0.7], state="pruned")
+    run.trial(2, {"x": 0.2}, [0.9])
+    info = timeline_info(RunView.open(run.write(tmp_path)))
+    assert [(b.trial, b.state, b.best) for b in info.bars] == [(1, "pruned", True),
+                                                              (2, "done", False)]  # fmt: skip
+    assert "hollow: pruned" in caption(info)
+    assert [row[4:] for row in table(info).rows] == [("pruned", True), ("done", False)]
 
 
 def test_a_run_without_any_work_has_no_timeline(tmp_path):
@@ -165,4 +178,4 @@ def test_a_continued_trial_counts_as_the_search_ended_it(tmp_path):
 def test_real_looking_runs_have_rows_for_the_workers_that_ran(tmp_path):
     info = timeline_info(RunView.open(als_run(tmp_path)))
     assert info.rows == 1
-    assert {bar.state for bar in info.bars} == {"done", "pruned", "error", "best"}
+    assert {bar.state for bar in info.bars} == {"done", "pruned", "error"}

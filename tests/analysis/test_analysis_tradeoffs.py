@@ -109,3 +109,54 @@ def test_drawings_are_the_same_every_time_and_say_what_each_mark_is(tmp_path, na
     svg = draw_tradeoff(info)
     assert svg == draw_tradeoff(info)
     assert "<title>trial 2, epoch 1: RMSE 0.82000 for" in svg
+
+
+def cached(root, trials, folds=None):
+    """One epoch of 1 s for each (key, objective, bytes); 0 bytes came from the store."""
+    run = Fabricated(name="cached", space=SPACE, trials=len(trials))
+    run.opened()
+    for number, (key, value, size) in enumerate(trials, start=1):
+        run.event("suggested", trial=number, params={"x": 0.5}, config={"x": 0.5}, key=key,
+                  origin="random")  # fmt: skip
+        run.event("started", trial=number)
+        further = {} if folds is None else {"folds": [{"RMSE": value}] * folds}
+        run.event("epoch", trial=number, epoch=1, metrics={"RMSE": value}, train_s=1.0, eval_s=0.1,
+                  save_s=0.0, stored_bytes=size, logical_bytes=size, cached=not size,
+                  **further)  # fmt: skip
+        run.event("done", trial=number, epoch=1, reason="one_shot")
+    run.closed()
+    return RunView.open(run.write(root))
+
+
+def test_a_size_that_the_store_did_not_say_is_that_of_the_same_configuration(tmp_path):
+    trials = [("a", 0.9, 1 << 20), ("b", 0.8, 2 << 20), ("a", 0.85, 0), ("c", 0.95, 0)]
+    info = by_name(cached(tmp_path, trials))["model-size"]
+    assert [(deal.trial, deal.cost) for deal in info.deals] == [(1, 1.0), (2, 2.0), (3, 1.0)]
+    assert info.unknown == 1
+    assert "Not drawn: 1 trial, all of whose epochs came from the store." in caption(info)
+
+
+def test_a_best_of_unknown_size_leaves_the_others_and_is_named(tmp_path):
+    trials = [("a", 0.9, 1 << 20), ("b", 0.85, 2 << 20), ("c", 0.8, 0)]
+    info = by_name(cached(tmp_path, trials))["model-size"]
+    assert (info.best, len(info.deals), sentence(info)) == (None, 2, "")
+    assert "came from the store, the best (3) among them." in caption(info)
+    assert draw_tradeoff(info).startswith("<svg")
+
+
+def test_the_size_is_that_of_one_fold(tmp_path):
+    infos = by_name(cached(tmp_path, [("a", 0.9, 3 << 20), ("b", 0.8, 6 << 20)], folds=3))
+    assert [deal.cost for deal in infos["model-size"].deals] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("metric", "direction", "sign"), [("RMSE", "min", 1), ("RBP", "max", -1)])
+def test_bad_trials_leave_room_for_the_front(tmp_path, metric, direction, sign):
+    """Half of the trials lie far off; the good ones get about half of the axis."""
+    values = [0.5 + sign * (0.01 * n if n < 6 else 0.03 * n) for n in range(10)]
+    rows = [([value], 1.0 + n, 1 << 20, [0.1]) for n, value in enumerate(values)]
+    info = by_name(priced(tmp_path, rows, metric=metric, direction=direction))["train-time"]
+    shown = [deal.trial for deal in info.deals if info.limits.holds(deal.value)]
+    assert shown == [1, 2, 3, 4, 5, 6]
+    assert "4 trials beyond the axis (arrowheads)" in caption(info)
+    assert "<title>trial 10, epoch 1: " in draw_tradeoff(info)
+    assert abs(values[5] - values[0]) > 0.45 * (info.limits.high - info.limits.low)
