@@ -12,7 +12,7 @@ from analysis.values import (
     dig,
     gain,
     moment_of_best,
-    points,
+    searched_points,
     sessions,
 )
 from recsearch.run import RunView
@@ -45,8 +45,7 @@ def _when(run: RunView) -> str:
     best = best_point(run)
     if best is None:
         return ""
-    numbers = [trial.number for trial in run.trials]
-    text = f"The best was found by trial {numbers.index(best.trial) + 1} of {len(numbers)}"
+    text = f"The best was found by trial {best.trial} of {len(run.trials)}"
     spans, at = sessions(run), moment_of_best(run)
     if spans and at is not None:
         whole = active_seconds(spans)
@@ -60,8 +59,8 @@ def _second_half(run: RunView) -> str:
     half = len(numbers) // 2
     if len(numbers) < FEWEST:
         return ""
-    early = [point.value for point in points(run) if point.trial in numbers[:half]]
-    late = [point.value for point in points(run) if point.trial in numbers[half:]]
+    early = [point.value for point in searched_points(run) if point.trial in numbers[:half]]
+    late = [point.value for point in searched_points(run) if point.trial in numbers[half:]]
     if not early or not late:
         return ""
     pick = min if run.objective.direction == "min" else max

@@ -42,7 +42,7 @@ def reason_words(run: RunView, state: str, reason: str) -> str:
     if state == "error":
         return f"an error, {reason}" if reason else "an error"
     if state in ("training", "queued"):
-        return {"training": "still at work", "queued": "not begun yet"}[state]
+        return {"training": "at work, or left so by a kill", "queued": "not begun yet"}[state]
     if state == "interrupted":
         return f"interrupted ({reason}): the same command continues it" if reason else "interrupted"
     known = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from analysis.formatting import number, signed
+from analysis.formatting import number, probability, signed
 from analysis.values import BASELINE_LABELS
 from recsearch.findings import best_place, read_gains
 from recsearch.folds import folds_of
@@ -38,7 +38,7 @@ class GainRow(NamedTuple):
     @property
     def p_text(self) -> str:
         """The p value as printed."""
-        return "< 0.0001" if self.p < 1e-4 else f"{self.p:.4f}"
+        return probability(self.p)
 
 
 class GainsInfo(NamedTuple):

@@ -17,7 +17,7 @@ from analysis.evaluators import Codes, Evaluation
 from analysis.formatting import plural
 from analysis.parameters import Parameter, parameters_info
 from analysis.regions import evenly, place
-from analysis.values import Point, points
+from analysis.values import Point, searched_points
 from recsearch.identity import canonical_json
 from recsearch.run import RunView
 
@@ -94,7 +94,7 @@ def importance_info(run: RunView) -> ImportanceInfo:
     that both methods minimise. Intervals come from resampling trials with replacement, by a fixed
     seed.
     """
-    finished = [point for point in points(run) if point.state == "done"]
+    finished = [point for point in searched_points(run) if point.state == "done"]
     values = {trial.number: trial.params for trial in run.trials}
     parameters = [p for p in parameters_info(run) if _varies(p)]
     taking = {p.name: sum(p.name in values[point.trial] for point in finished) for p in parameters}

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.formatting import value_text
 from analysis.parameters import EDGE, Parameter, parameters_info, relative_position
-from analysis.values import Point, points
+from analysis.values import Point, searched_points
 from recsearch.identity import canonical_json
 from recsearch.run import RunView
 
@@ -62,7 +62,7 @@ class Region(NamedTuple):
 
 def ended(run: RunView) -> tuple[Point, ...]:
     """Trials that the search ran to their end or pruned, and that have a finite objective."""
-    return tuple(point for point in points(run) if point.state in ("done", "pruned"))
+    return tuple(point for point in searched_points(run) if point.state in ("done", "pruned"))
 
 
 def judged(run: RunView) -> tuple[Point, ...]:

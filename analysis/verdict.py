@@ -8,7 +8,16 @@ from typing import NamedTuple
 from analysis.formatting import metric, number, percent, plural, signed
 from analysis.gains import gains_info
 from analysis.parameters import Parameter, parameters_info
-from analysis.values import Point, Reference, best_point, dig, gain, points
+from analysis.values import (
+    Point,
+    Reference,
+    best_point,
+    default_point,
+    dig,
+    gain,
+    main_baseline,
+    points,
+)
 from recsearch.final.outcome import read_final
 from recsearch.run import RunView
 
@@ -127,7 +136,7 @@ def _noise(run: RunView) -> list[str]:
                 f"On the test parts the gain over the default is {signed(gain_over)}, no more than "
                 f"other seeds may do (standard deviation {number(std, 2)})."
             )
-    if info is None and run.counts["training"] == 0:
+    if info is None and not _unfinished(run) and _has_rival(run):
         found.append(
             "Whether the gain is more than the choice of users explains was not measured: "
             f"recsearch compare {shlex.quote(f'runs/{run.path.name}')}"
@@ -135,9 +144,20 @@ def _noise(run: RunView) -> list[str]:
     return found
 
 
+def _has_rival(run: RunView) -> bool:
+    """Whether there is anything to compare the best with, user by user."""
+    default, best = default_point(run), best_point(run)
+    other = default is not None and best is not None and default.trial != best.trial
+    return other or main_baseline(run) is not None
+
+
 def _few(run: RunView) -> list[str]:
     finished = run.counts["done"] + run.counts["pruned"]
-    if finished >= FEW_TRIALS or dig(run.identity, "search", "search", "method") == "grid":
+    if (
+        finished >= FEW_TRIALS
+        or _unfinished(run)
+        or dig(run.identity, "search", "search", "method") == "grid"
+    ):
         return []
     return [f"Only {plural(finished, 'trial')} finished; fewer than {FEW_TRIALS} are a weak basis."]
 

@@ -8,7 +8,7 @@ from analysis.figures import Table
 from analysis.formatting import plural
 from analysis.plots.ranges import NEAR, ValueRange, good_range, linear_ticks
 from analysis.plots.svg import BASELINE, CHANCE, DONE, MUTED, SOFT, Canvas, canvas
-from analysis.values import Point, Reference, points, references
+from analysis.values import Point, Reference, references, searched_points
 from recsearch.run import RunView
 
 FEWEST = 5
@@ -49,7 +49,7 @@ class EdfInfo(NamedTuple):
 
 def edf_info(run: RunView) -> EdfInfo | None:
     """Distributions over trials with a finite objective; None below `FEWEST`."""
-    found = points(run)
+    found = searched_points(run)
     origins = {trial.number: trial.origin for trial in run.trials}
     random = [p for p in found if origins[p.trial] == "random"]
     chosen = [p for p in found if origins[p.trial] not in ("random", "default")]
