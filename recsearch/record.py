@@ -17,6 +17,9 @@ from recsearch.evaluation import Metric
 from recsearch.journal import Event
 from recsearch.pareto import losses
 
+KILLED = "its command was killed"
+"""Why a trial is interrupted of which the journal has no end."""
+
 
 @dataclass
 class Record:
@@ -90,6 +93,11 @@ class Record:
             row = best_row(rows, metric, self.objectives if self.others else ())
         return None if row is None else (self.trials[row.trial], row)
 
+    def best_of(self, trial: TrialView, metric: Metric | None = None) -> EpochRow | None:
+        """The best epoch of one trial, by the same rules; None if it has none."""
+        ranked = self.objectives if self.others else ()
+        return best_row(trial.epochs, metric or self.objective, ranked)
+
     def front(self) -> list[tuple[TrialView, EpochRow]]:
         """The epochs that no other one beats by every objective, best by the first one first.
 
@@ -114,6 +122,10 @@ class Record:
 
 
 def _opened(record: Record, event: Event) -> None:
+    # One process works on a run: whatever the one before was at, it is no more.
+    for number, trial in record.trials.items():
+        if trial.state == "training":
+            record.trials[number] = replace(trial, state="interrupted", reason=KILLED)
     record.sessions.append(dict(event))
 
 

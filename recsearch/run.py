@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from recsearch.epochs import EpochRow, TrialView, best_row
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
 from recsearch.evaluation import Metric, parse
 from recsearch.files import store_from_run
@@ -227,8 +227,7 @@ class RunView:
 
     def trial_best(self, trial: TrialView, metric: str | None = None) -> EpochRow | None:
         """The best epoch of one trial by the objective or by ``metric``."""
-        by = self.objective if metric is None else parse(metric)
-        return best_row(trial.epochs, by, self.record.others and self.objectives)
+        return self.record.best_of(trial, None if metric is None else parse(metric))
 
 
 def read_identity(paths: RunPaths) -> dict[str, Any] | None:

@@ -38,8 +38,8 @@ def test_preparations_are_left_at_once_and_never_twice(number: int) -> None:
         with pytest.raises(KeyboardInterrupt):
             send(number)
         assert interrupt.at_once
-        send(number, 3)
-        assert interrupt.asked == 4
+        send(number, 2)
+        assert interrupt.asked == 3
 
 
 @BOTH
@@ -59,7 +59,7 @@ def test_the_second_signal_gives_up_what_is_in_flight(number: int) -> None:
         with pytest.raises(KeyboardInterrupt):
             interrupt.check(in_flight=True)
         assert interrupt.at_once
-        send(number, 3)
+        send(number, 2)
 
 
 def test_the_third_needs_no_check() -> None:
@@ -76,9 +76,8 @@ def test_what_closes_a_run_may_be_left_half_done() -> None:
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt), interrupt.immediate():
             send(signal.SIGINT)
-        send(signal.SIGINT)
-        with interrupt.patient():
-            send(signal.SIGINT, 5)
+        with interrupt.patient(), interrupt.finishing():
+            send(signal.SIGINT)
 
 
 def test_after_patience_nothing_is_raised_late_but_it_is_known() -> None:

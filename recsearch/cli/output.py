@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 PIPED_WIDTH = 1000
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line of a command that has more to do than to print, or lose it.
+
+    What reads the output may have gone, by the same Ctrl-C as it may be, or the disk be full.
+    """
+    with contextlib.suppress(OSError):
+        click.echo(text, err=err)
+
+
+def let_go() -> None:
+    """Python is to end with the exit code of the command, whatever becomes of its output."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def print_json(content: Any) -> None:

@@ -19,7 +19,8 @@ from recsearch.display.screen import flowing, joined, screen
 from recsearch.display.snapshot import Times, take
 from recsearch.display.spark import ASCII_BLOCKS, BLOCKS, resample, spark
 from recsearch.display.tally import Tally
-from recsearch.display.words import ASCII, UNICODE, Glyphs, clean, cut, setting
+from recsearch.display.words import ASCII, UNICODE, Glyphs, cut, setting
+from recsearch.printable import clean
 
 ABOUT = About("als-ml1m", 30, lambda: None)
 TIMES = Times(elapsed=75, left=42, pace=103.2, store=61_200_000)
