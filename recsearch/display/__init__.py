@@ -37,7 +37,8 @@ def make_display(
     """
     if quiet:
         return SilentDisplay()
-    terminal = stream.isatty() and os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
+    output = LossyStream(stream)
+    terminal = output.isatty() and os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
     # Told, for it would take FORCE_COLOR for a terminal, which a log on a build server is not.
-    console = Console(file=cast(IO[str], LossyStream(stream)), force_terminal=terminal)
+    console = Console(file=cast(IO[str], output), force_terminal=terminal)
     return LiveDisplay(console, verbose) if terminal else PlainDisplay(console, lines, verbose)

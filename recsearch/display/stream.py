@@ -27,7 +27,9 @@ class LossyStream(io.TextIOBase):
 
     def isatty(self) -> bool:
         """Whether the stream behind it is a terminal."""
-        return self._stream.isatty()
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
 
     def fileno(self) -> int:
         """That of the stream behind it."""
