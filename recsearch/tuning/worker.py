@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import threading
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ray.tune import Trainable
@@ -28,6 +24,7 @@ from recsearch.threads import use_one_thread
 from recsearch.trial import EpochResult, run_trial
 from recsearch.tuning.failure import to_report
 from recsearch.tuning.meeting import Meeting
+from recsearch.tuning.terminate import survive_terminate
 
 
 @dataclass(frozen=True)
@@ -150,28 +147,6 @@ class TrialWorker(Trainable):
             self._store = Store.open(self._shared.store_url)
         family = resolve(self._shared.model).on(self._shared.device)
         return run_trial(self._plan, family, self._splits, self._store)
-
-
-def survive_terminate() -> None:
-    """SIGTERM does not end this process, but what it starts.
-
-    It is started with the signal blocked (see `recsearch.tuning.cluster`), and so would all be that
-    a model starts: none of it could be terminated. A handler is no part of what a new program
-    inherits; a fork, which inherits it, takes it away.
-    """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _ignore)
-        os.register_at_fork(after_in_child=_hear_terminate)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """In place of SIG_IGN, which a new program would inherit."""
-
-
-def _hear_terminate() -> None:
-    if signal.getsignal(signal.SIGTERM) is _ignore:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _report(**content: Any) -> dict[str, Any]:
