@@ -50,20 +50,28 @@ class Record:
         """
         record = cls(objective, tuple(others))
         for number, event in enumerate(events, start=1):
-            try:
-                record.apply(event)
-            except (KeyError, TypeError, AttributeError, ValueError) as err:
-                raise RecsearchError(
-                    f"journal line {number}: a {event['event']} event that does not follow from "
-                    f"the lines before it ({type(err).__name__}: {err}); nothing was changed.",
-                    hint="Mend the line by hand, or start over beside it: the same command with "
-                    "--fresh (finished epochs are taken from the store, not trained again).",
-                ) from err
+            record.apply_line(number, event)
         return record
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
         _APPLY[event["event"]](self, event)
+
+    def apply_line(self, number: int, event: Event) -> None:
+        """Take in the event of one line of a journal.
+
+        Raises:
+            RecsearchError: it contradicts those before it; names the line.
+        """
+        try:
+            self.apply(event)
+        except (KeyError, TypeError, AttributeError, ValueError) as err:
+            raise RecsearchError(
+                f"journal line {number}: a {event['event']} event that does not follow from "
+                f"the lines before it ({type(err).__name__}: {err}); nothing was changed.",
+                hint="Mend the line by hand, or start over beside it: the same command with "
+                "--fresh (finished epochs are taken from the store, not trained again).",
+            ) from err
 
     @property
     def objectives(self) -> tuple[Metric, ...]:

@@ -10,6 +10,7 @@ import click
 
 from recsearch import __version__
 from recsearch.errors import RecsearchError
+from recsearch.printable import clean_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("recsearch.cli.search:search", "Run or resume a hyperparameter search."),
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("Interrupted; the same command resumes.", err=True)
         sys.exit(130)
     except RecsearchError as err:
-        click.echo(f"Error: {err}", err=True)
+        click.echo(clean_lines(f"Error: {err}"), err=True)
         sys.exit(err.exit_code)
     except BrokenPipeError:
         sys.exit(0)

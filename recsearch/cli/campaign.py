@@ -24,7 +24,8 @@ from recsearch.errors import RecsearchError, UsageError
 from recsearch.journal import Event, read_events
 from recsearch.printable import clean, clean_lines
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, locked, move_aside
+from recsearch.run import locked, move_aside
+from recsearch.run_paths import RunPaths
 from recsearch.settings import Place, build_request, whole_grid
 from recsearch.spec import search_name
 from recsearch.summary import RunSummary, document, summary_of

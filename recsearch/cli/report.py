@@ -13,6 +13,7 @@ import click
 
 from recsearch.cli.options import json_option, run_path
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.printable import clean_lines
 
 if TYPE_CHECKING:
     from recsearch.run import RunView
@@ -139,7 +140,7 @@ def _watch(asked: list[Path], out: Path, store_url: str | None) -> None:
         for page in pages:
             click.echo(str(page))
         for failure in failures:
-            click.echo(failure, err=True)
+            click.echo(clean_lines(failure), err=True)
 
 
 def _refuse_clashes(runs: list[Path]) -> None:
@@ -171,7 +172,7 @@ def open_or_tell(run: Path) -> RunView | str:
     try:
         return RunView.open(run.resolve())
     except RecsearchError as err:
-        click.echo(f"left out: {err}", err=True)
+        click.echo(clean_lines(f"left out: {err}"), err=True)
         return str(err)
 
 

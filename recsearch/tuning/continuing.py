@@ -17,7 +17,8 @@ from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal
 from recsearch.pruning import NoPruning
 from recsearch.request import Request, Resolved, resolve_request
-from recsearch.run import RunPaths, RunView, check_identity, locked
+from recsearch.run import RunView, check_identity, locked
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import NoStop
 from recsearch.store import Store
 from recsearch.tuning.cluster import LocalCluster

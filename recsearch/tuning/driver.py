@@ -27,7 +27,8 @@ from recsearch.planner import Planner
 from recsearch.priors import priors_of
 from recsearch.record import Record
 from recsearch.request import Resolved
-from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
+from recsearch.run import check_identity, locked, move_aside, read_identity
+from recsearch.run_paths import RunPaths
 from recsearch.space import Params
 from recsearch.spec import check_against_model
 from recsearch.store import Store

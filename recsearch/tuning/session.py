@@ -25,7 +25,7 @@ from recsearch.planner import Plan
 from recsearch.priors import prior_notes
 from recsearch.record import Record
 from recsearch.request import Resolved
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
 from recsearch.tracking import Companions

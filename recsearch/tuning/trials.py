@@ -15,7 +15,7 @@ from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import StopRule, parse_stop
 from recsearch.tuning.flight import Flight
 

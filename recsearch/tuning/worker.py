@@ -17,7 +17,7 @@ from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreError
 from recsearch.models import resolve
 from recsearch.plan import TrialPlan
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import StopRule
 from recsearch.store import Store
 from recsearch.threads import use_one_thread

@@ -19,7 +19,8 @@ from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal, read_events
 from recsearch.record import Record
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 from recsearch.spec import load_search
 from recsearch.tracking import Companions, parse_targets
 from recsearch.tuning import driver
