@@ -87,6 +87,8 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
                 lambda ending, _: desk.ended(ending, interrupt),
                 stop=lambda: interrupt.asked > 0,
             )
+            # How it has ended is settled; what Ray takes to end is no reason to lose the table.
+            interrupt.close()
         desk.close(endings)
         return exit_code(endings)
 
@@ -96,7 +98,8 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
 def _run(request: Request, desk: Desk, shared: SharedCluster, interrupt: Interrupt) -> Outcome:
     from recsearch.tuning.driver import run_search
 
-    return run_search(resolve_request(request), desk.begin(request), shared.lend, interrupt)
+    display = desk.begin(request)
+    return run_search(resolve_request(request), display, shared.lend, interrupt)
 
 
 def _placed(entries: Sequence[Entry], place: Place) -> Sequence[Entry]:
@@ -176,10 +179,11 @@ class Desk:
 
         They are whole before Ctrl-C ends the campaign; a second one does not wait for the page.
         """
-        with interrupt.patient():
-            summary = self._take(ending)
-        if self._output.report and ending.state in {"done", "errors"}:
-            with contextlib.suppress(KeyboardInterrupt), interrupt.finishing():
+        wanted = self._output.report and ending.state in {"done", "errors"}
+        with contextlib.suppress(KeyboardInterrupt), interrupt.finishing():
+            with interrupt.patient():
+                summary = self._take(ending)
+            if wanted and not interrupt.at_once:
                 self._render(summary)
 
     def _take(self, ending: Ending) -> RunSummary:

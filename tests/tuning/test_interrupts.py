@@ -13,7 +13,9 @@ import termios
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_bench import Bench
@@ -38,7 +40,7 @@ def plain(text: bytes | bytearray) -> str:
 class Terminal:
     """A command in a terminal: what it prints, its size, and the keys that reach its group."""
 
-    def __init__(self, bench: Bench, *options: str):
+    def __init__(self, bench: Turns, *options: str):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._bench = bench
         self._ours, theirs = pty.openpty()
@@ -48,6 +50,7 @@ class Terminal:
             env={**bench.environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
         )  # fmt: skip
+        bench.started.append(self.process)
         os.close(theirs)
         self._read = bytearray()
         self._thread = threading.Thread(target=self._drain, daemon=True)
@@ -103,6 +106,7 @@ class Turns(Bench):
         super().__init__(folder)
         self._turns = folder / "turns"
         self.environment["PLANTED_TURNS"] = str(self._turns)
+        self.started: list[subprocess.Popen[Any]] = []
 
     def allow(self, epochs: int) -> None:
         """As many epochs are trained in all; the one after them is in flight until then."""
@@ -119,10 +123,15 @@ class Turns(Bench):
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Turns:
+def bench(tmp_path: Path) -> Iterator[Turns]:
     made = Turns(tmp_path)
     made.search_file(**SETTINGS)
-    return made
+    yield made
+    for process in made.started:
+        # Where a test has failed, it would wait for its turn forever.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def check_left(bench: Bench, terminal: Terminal, code: int) -> None:
@@ -226,15 +235,13 @@ def test_before_the_first_trial_one_ctrl_c_is_enough_and_later_nobody_need_read_
 
     bench.allow(1)
     piped = bench.start("--verbose")
+    bench.started.append(piped)
     assert piped.stdout is not None
-    try:
-        bench.wait_for_flight(1)
-        piped.stdout.close()
-        os.killpg(piped.pid, signal.SIGINT)
-        bench.allow(MANY)
-        assert piped.wait(timeout=240) == 130
-    finally:
-        piped.kill()
+    bench.wait_for_flight(1)
+    piped.stdout.close()
+    os.killpg(piped.pid, signal.SIGINT)
+    bench.allow(MANY)
+    assert piped.wait(timeout=240) == 130
     assert len(bench.events("epoch")) == len(bench.trained()) == 2
     assert [event["exit_code"] for event in bench.events("closed")] == [130, 130]
     (stopped,) = bench.events("interrupted")
