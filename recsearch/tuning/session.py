@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -96,11 +97,15 @@ class Session:
         run_id = self._identity["run_id"]
         keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
         try:
-            self._begin(plan, terms)
-            if not plan.nothing_left:
-                self._announce(expected)
-                keeper.tick()
-                self._work(cluster(), keeper, plan, terms)
+            # Nothing is raised in the middle of an import: its lock would never be released.
+            with self._interrupt.patient():
+                self._interrupt.check(in_flight=False)
+                self._begin(plan, terms)
+                self._interrupt.check(in_flight=False)
+                if not plan.nothing_left:
+                    self._announce(expected)
+                    keeper.tick()
+                    self._work(cluster(), keeper, plan, terms)
         except KeyboardInterrupt:
             self._interrupt.close()
             self._display.end()
@@ -153,8 +158,7 @@ class Session:
         )
         try:
             folder = cluster.ready()
-            with self._interrupt.patient():
-                run_trials(job, folder)
+            run_trials(job, folder)
             self._settle(baselines, wait=True)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -257,7 +261,10 @@ class Session:
 
     def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
         # Journalled from this thread: a journal has one writer.
-        if baselines and (wait or baselines[0].done()):
+        if baselines and wait:
+            with self._interrupt.immediate():
+                futures.wait(baselines)
+        if baselines and baselines[0].done():
             for name, baseline in baselines.pop().result().items():
                 if name not in self.record.baselines:
                     self.ledger.write("baseline", name=name, **baseline)

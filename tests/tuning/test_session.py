@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from recsearch.display import About, SilentDisplay
 from recsearch.display.base import NOTHING_KNOWN
 from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal, read_events
+from recsearch.models import resolve
 from recsearch.record import Record
 from recsearch.request import Request, resolve_request
 from recsearch.run import RunView
@@ -24,6 +27,7 @@ from recsearch.run_paths import RunPaths
 from recsearch.spec import load_search
 from recsearch.tracking import Companions, parse_targets
 from recsearch.tuning import driver
+from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.driver import run_search
 from recsearch.tuning.housekeeping import Housekeeper
 
@@ -126,7 +130,12 @@ def test_what_ran_when_a_command_was_killed_does_not_run_when_the_next_begins(
     root = killed(finished)
     assert states(root) == {4: ("training", None), 5: ("queued", None)}
     display = Noting()
-    cluster = Cluster(ctrl_c)
+
+    def ready() -> None:
+        ctrl_c()
+        interrupt.check(in_flight=False)
+
+    cluster = Cluster(ready)
     outcome = run_search(resolve_request(request(finished, 5)), display, cluster, interrupt)
     assert outcome.exit_code == 130
     assert display.begun == {1: "done", 2: "done", 3: "done", 4: "interrupted", 5: "queued"}
@@ -231,3 +240,27 @@ def test_ctrl_c_after_the_last_trial_leaves_out_what_is_left_and_nothing_else(
     assert lines[-1].startswith("next       ") and "verify" in lines[-1]
     events = read_events(RunPaths(finished / "run").journal)
     assert (events[-1]["event"], events[-1]["exit_code"]) == ("closed", 0)
+
+
+def test_a_signal_whose_exception_was_lost_is_found_before_anything_begins(
+    finished: Path, interrupt: Interrupt
+) -> None:
+    """What is raised in a callback of the garbage collector, as imports have, goes nowhere."""
+    with contextlib.suppress(KeyboardInterrupt):
+        ctrl_c()
+    outcome = run_search(
+        resolve_request(request(finished, 5)), Noting(), Cluster(no_ray), interrupt
+    )
+    assert outcome.exit_code == 130
+    assert [t.number for t in RunView.open(finished / "run").trials] == [1, 2, 3]
+
+
+def test_ray_is_not_waited_for_once_a_signal_came(interrupt: Interrupt) -> None:
+    cluster = LocalCluster(1, 0, resolve("popular"), interrupt)
+    cluster._prepared = cluster._started = Future()
+    with interrupt.patient():
+        ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            cluster.ready()
+    cluster.__exit__(None, None, None)
+    assert not Path(cluster._folder.name).exists()
