@@ -10,7 +10,8 @@ from analysis.formatting import exact
 from analysis.values import epochs_completed
 from recsearch.epochs import TrialView
 from recsearch.rerun import rerun_commands
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 TAIL_LINES = 15
 _TAIL_BYTES = 8192

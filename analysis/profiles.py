@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from analysis.values import dig
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 FORMAT = 1
 """That of `recsearch.data.profile`, which pages do not import: they need no ratings."""

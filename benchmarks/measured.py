@@ -17,7 +17,8 @@ from recsearch.errors import DataNotFoundError, VerificationError
 from recsearch.evaluation import Metric, evaluate
 from recsearch.journal import read_events
 from recsearch.loading import split_of
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 from recsearch.summary import wall_seconds
 
 SplitOf = Callable[[dict[str, Any], int | None], Split]

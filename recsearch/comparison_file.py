@@ -21,7 +21,8 @@ from recsearch.files import write_atomic
 from recsearch.final.outcome import read_final
 from recsearch.identity import digest
 from recsearch.journal import now
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 FORMAT = 1
 KINDS = ("validation", "test")

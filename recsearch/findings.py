@@ -12,7 +12,7 @@ from typing import Any
 
 from recsearch.epochs import EpochRow, TrialView
 from recsearch.files import write_atomic
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 
 GAINS_FORMAT = 1
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psutil
 
-Phase = Literal["immediate", "patient", "closing"]
+Phase = Literal["immediate", "patient", "finishing", "closing"]
+Result = TypeVar("Result")
+
+INTERRUPTED = 130
+"""Exit code of what was interrupted and can be resumed."""
+
+ENOUGH = 3
+"""Signals that end a command which has said that it closes, but does not."""
+
+
+_KEPT: dict[Phase, float] = {"immediate": 0, "patient": 2, "finishing": 1, "closing": math.inf}
+"""How many signals each phase keeps; the one after them raises."""
 
 
 def kill_below(number: int) -> None:
@@ -33,7 +45,10 @@ class Interrupt:
     - ``patient``: it is kept for `check`. Trials are trained so: their driver comes by every tenth
       of a second, at a point where journal and store are whole. Only a third one raises, in case
       that the driver never comes by.
-    - ``closing``: it is kept. What is left to do takes a moment and prints how to go on.
+    - ``finishing``: the first is kept, the second raises. What is no trial, but is better whole,
+      such as a page, is done so.
+    - ``closing``: it is kept. What is left to do takes a moment and prints how to go on. If it
+      hangs, the third signal ends the process and all below it.
 
     One `KeyboardInterrupt` is all that a command gets: it is ``closing`` from then on.
 
@@ -45,6 +60,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.asked = 0
         self.at_once = False
+        self._late = 0
         self._phase: Phase = "immediate"
         self._before: dict[signal.Signals, Any] = {}
 
@@ -71,6 +87,24 @@ class Interrupt:
         """Signals wait for `check`; one that was never checked is found in `asked`."""
         with self._at("closing" if self._phase == "closing" else "patient"):
             yield
+
+    @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """The first signal waits until this is done, the second does not.
+
+        Raises:
+            KeyboardInterrupt: a second signal came.
+        """
+        with self._at("closing" if self._phase == "closing" else "finishing"):
+            yield
+
+    def spare(self, work: Callable[[], Result]) -> Result | None:
+        """What ``work`` returns; None if a signal came before it or ended it: it can be spared."""
+        if self.asked:
+            return None
+        with contextlib.suppress(KeyboardInterrupt), self.immediate():
+            return work()
+        return None
 
     @contextlib.contextmanager
     def immediate(self) -> Iterator[None]:
@@ -103,10 +137,14 @@ class Interrupt:
         them. The processes of Ray end with this one, and what they train with them.
         """
         if self.asked:
-            kill_below(os.getpid())
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            try:
+                kill_below(os.getpid())
+                for stream in (sys.stdout, sys.stderr):
+                    # Whoever read it may have gone by the same Ctrl-C. A closed one has nothing.
+                    with contextlib.suppress(OSError, ValueError):
+                        stream.flush()
+            finally:
+                os._exit(code)
         return code
 
     @contextlib.contextmanager
@@ -121,8 +159,13 @@ class Interrupt:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.asked += 1
+        if self._phase == "closing":
+            self._late += 1
+            if self._late >= ENOUGH:
+                kill_below(os.getpid())
+                os._exit(INTERRUPTED)
         if self.asked > 1 or self._phase == "immediate":
             self.at_once = True
-        if self._phase == "immediate" or (self._phase == "patient" and self.asked > 2):
+        if self.asked > _KEPT[self._phase]:
             self.close()
             raise KeyboardInterrupt

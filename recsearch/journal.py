@@ -142,11 +142,16 @@ def _parse(path: Path) -> JournalText:
     events: list[Event] = []
     whole = raw.rfind(b"\n") + 1
     for number, line in enumerate(raw[:whole].splitlines(), start=1):
-        events.append(_event(path, number, line))
+        events.append(parse_line(path, number, line))
     return JournalText(events, whole, len(raw) - whole)
 
 
-def _event(path: Path, number: int, line: bytes) -> Event:
+def parse_line(path: Path, number: int, line: bytes) -> Event:
+    """The event of one line.
+
+    Raises:
+        RecsearchError: it is none; names journal and line.
+    """
     try:
         row = json.loads(line)
         missing = REQUIRED_KEYS[row["event"]] - row.keys()

@@ -8,7 +8,8 @@ from recsearch.data.profile import data_profile
 from recsearch.files import write_atomic
 from recsearch.folds import folds_of
 from recsearch.loading import fold_split, ratings_of
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 def write_profile(root: Path) -> Path:

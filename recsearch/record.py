@@ -17,6 +17,9 @@ from recsearch.evaluation import Metric
 from recsearch.journal import Event
 from recsearch.pareto import losses
 
+KILLED = "its command was killed"
+"""Why a trial is interrupted of which the journal has no end."""
+
 
 @dataclass
 class Record:
@@ -47,20 +50,28 @@ class Record:
         """
         record = cls(objective, tuple(others))
         for number, event in enumerate(events, start=1):
-            try:
-                record.apply(event)
-            except (KeyError, TypeError, AttributeError, ValueError) as err:
-                raise RecsearchError(
-                    f"journal line {number}: a {event['event']} event that does not follow from "
-                    f"the lines before it ({type(err).__name__}: {err}); nothing was changed.",
-                    hint="Mend the line by hand, or start over beside it: the same command with "
-                    "--fresh (finished epochs are taken from the store, not trained again).",
-                ) from err
+            record.apply_line(number, event)
         return record
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
         _APPLY[event["event"]](self, event)
+
+    def apply_line(self, number: int, event: Event) -> None:
+        """Take in the event of one line of a journal.
+
+        Raises:
+            RecsearchError: it contradicts those before it; names the line.
+        """
+        try:
+            self.apply(event)
+        except (KeyError, TypeError, AttributeError, ValueError) as err:
+            raise RecsearchError(
+                f"journal line {number}: a {event['event']} event that does not follow from "
+                f"the lines before it ({type(err).__name__}: {err}); nothing was changed.",
+                hint="Mend the line by hand, or start over beside it: the same command with "
+                "--fresh (finished epochs are taken from the store, not trained again).",
+            ) from err
 
     @property
     def objectives(self) -> tuple[Metric, ...]:
@@ -90,6 +101,11 @@ class Record:
             row = best_row(rows, metric, self.objectives if self.others else ())
         return None if row is None else (self.trials[row.trial], row)
 
+    def best_of(self, trial: TrialView, metric: Metric | None = None) -> EpochRow | None:
+        """The best epoch of one trial, by the same rules; None if it has none."""
+        ranked = self.objectives if self.others else ()
+        return best_row(trial.epochs, metric or self.objective, ranked)
+
     def front(self) -> list[tuple[TrialView, EpochRow]]:
         """The epochs that no other one beats by every objective, best by the first one first.
 
@@ -114,6 +130,10 @@ class Record:
 
 
 def _opened(record: Record, event: Event) -> None:
+    # One process works on a run: whatever the one before was at, it is no more.
+    for number, trial in record.trials.items():
+        if trial.state == "training":
+            record.trials[number] = replace(trial, state="interrupted", reason=KILLED)
     record.sessions.append(dict(event))
 
 

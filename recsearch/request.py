@@ -18,7 +18,8 @@ from recsearch.files import store_for_run, store_from_run
 from recsearch.folds import check_folds, folds_of
 from recsearch.models import Family, resolve
 from recsearch.priors import load_priors, moved_on, recorded_priors
-from recsearch.run import FORMAT, RunPaths, read_identity
+from recsearch.run import FORMAT, read_identity
+from recsearch.run_paths import RunPaths
 from recsearch.spec import SearchSpec
 from recsearch.studies import measured_on
 from recsearch.tracking import Target

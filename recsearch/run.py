@@ -1,19 +1,4 @@
-"""The run folder: its paths, its identity, its lock and its read-only view.
-
-::
-
-    runs/als-ml1m/
-      run.json            identity, written once
-      journal.ndjson      append-only record
-      trials/0007/        out.log, err.log
-      best-config.json    rewritten atomically at each improvement
-      best-result.json
-      gains.json          the best against default and baseline, user by user; can be deleted
-      verification.json   what recsearch verify found
-      pareto.json         of a search with several objectives, and best-config-METRIC.json
-      data-profile.json   what is in the data set, for pages; derived
-      comparisons/        results of `recsearch compare`, for pages; derived
-"""
+"""The run folder: its identity, its lock and its read-only view."""
 
 from __future__ import annotations
 
@@ -21,19 +6,19 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from recsearch.epochs import EpochRow, TrialView, best_row
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
 from recsearch.evaluation import Metric, parse
 from recsearch.files import store_from_run
 from recsearch.identity import canonical_json
 from recsearch.journal import read_events
 from recsearch.record import Record
+from recsearch.run_paths import RunPaths
 from recsearch.spec import objectives_of
 
 FORMAT = 1
@@ -56,72 +41,6 @@ IDENTITY_FIELDS = (
 
 FREE_FIELDS = frozenset({"search.search.trials", "search.search.quota", "search.search.recompute"})
 """What each command says anew: ``trials`` is a total and may grow; the others decide no number."""
-
-
-@dataclass(frozen=True)
-class RunPaths:
-    """The only place that knows the file names of a run."""
-
-    root: Path
-
-    @property
-    def identity(self) -> Path:
-        """Written once, when the run begins."""
-        return self.root / "run.json"
-
-    @property
-    def journal(self) -> Path:
-        """The append-only record."""
-        return self.root / "journal.ndjson"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process at work; beside the folder, which may be moved aside."""
-        root = self.root.resolve()
-        return root.with_name(f".{root.name}.lock")
-
-    @property
-    def best_config(self) -> Path:
-        """The best configuration; enough to retrain it."""
-        return self.root / "best-config.json"
-
-    @property
-    def best_result(self) -> Path:
-        """The result of the best epoch."""
-        return self.root / "best-result.json"
-
-    @property
-    def front(self) -> Path:
-        """The Pareto front of a search with several objectives."""
-        return self.root / "pareto.json"
-
-    @property
-    def gains(self) -> Path:
-        """How the best compares with default configuration and baseline, user by user."""
-        return self.root / "gains.json"
-
-    @property
-    def verification(self) -> Path:
-        """What ``recsearch verify`` found, by configuration."""
-        return self.root / "verification.json"
-
-    @property
-    def data_profile(self) -> Path:
-        """What is in the data set and in the parts that the search reads; derived."""
-        return self.root / "data-profile.json"
-
-    @property
-    def comparisons(self) -> Path:
-        """The folder of comparisons with other runs; derived."""
-        return self.root / "comparisons"
-
-    def best_config_by(self, metric: str) -> Path:
-        """The configuration that is best by one of several objectives."""
-        return self.root / f"best-config-{metric}.json"
-
-    def trial(self, number: int) -> Path:
-        """The folder with the logs of one trial."""
-        return self.root / "trials" / f"{number:04d}"
 
 
 class RunView:
@@ -227,8 +146,7 @@ class RunView:
 
     def trial_best(self, trial: TrialView, metric: str | None = None) -> EpochRow | None:
         """The best epoch of one trial by the objective or by ``metric``."""
-        by = self.objective if metric is None else parse(metric)
-        return best_row(trial.epochs, by, self.record.others and self.objectives)
+        return self.record.best_of(trial, None if metric is None else parse(metric))
 
 
 def read_identity(paths: RunPaths) -> dict[str, Any] | None:

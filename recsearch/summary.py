@@ -14,7 +14,8 @@ from recsearch.errors import RecsearchError
 from recsearch.evaluation import default_metrics, parse
 from recsearch.journal import Event, read_events
 from recsearch.record import Record
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 COUNTED = ("done", "pruned", "error", "interrupted", "cached")
 """Of the counts of trials, those that a summary has."""

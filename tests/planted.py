@@ -6,7 +6,9 @@ rating of `planted_split` is 3, so a model that predicts ``3 + c`` everywhere ha
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import multiprocessing
 import os
 import signal
 import time
@@ -34,8 +36,9 @@ DEFAULTS: dict[str, Any] = {
 class Planted:
     """RMSE ``level + slope * |epoch - best_epoch|``; fails or diverges where it is told to.
 
-    Every trained epoch appends a line to the file that ``PLANTED_LOG`` names. While the file that
-    ``PLANTED_FULL`` names exists, the disk of the store is full for whoever trains.
+    Every trained epoch appends a line to the file that ``PLANTED_LOG`` names. No epoch ends while
+    that has as many lines as the number in the file that ``PLANTED_TURNS`` names. While the file
+    that ``PLANTED_FULL`` names exists, the disk of the store is full for whoever trains.
     """
 
     predicts_ratings = True
@@ -80,6 +83,7 @@ class Planted:
             os.kill(os.getpid(), signal.SIGKILL)
         log = os.environ.get("PLANTED_LOG")
         if log:
+            wait_for_turn(Path(log), os.environ.get("PLANTED_TURNS"))
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(f"{self.config['level']} {self.epochs}\n")
         fill_disk(os.environ.get("PLANTED_FULL"))
@@ -113,6 +117,18 @@ class Planted:
         raise NotImplementedError
 
 
+def wait_for_turn(log: Path, turns: str | None) -> None:
+    """Wait until the log may have another line; ``.waiting`` says how many it has meanwhile."""
+    while turns is not None:
+        lines = len(log.read_text().splitlines())
+        # Empty while it is being written.
+        with contextlib.suppress(ValueError):
+            if lines < int(Path(turns).read_text()):
+                return
+        Path(f"{turns}.waiting").write_text(str(lines))
+        time.sleep(0.01)
+
+
 def fill_disk(sign: str | None) -> None:
     """What the store writes in this process fails as on a full disk, while the file is there."""
     if sign is None or not Path(sign).exists():
@@ -122,6 +138,20 @@ def fill_disk(sign: str | None) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     LocalBackend._write = staticmethod(write)
+
+
+class PlantedParent(Planted):
+    """Each of its epochs starts a process and ends it, as loaders of data do."""
+
+    def train_epoch(self) -> dict[str, float]:
+        child = multiprocessing.Process(target=time.sleep, args=(3600,))
+        child.start()
+        child.terminate()
+        child.join(60)
+        ended, _ = child.exitcode, child.kill()
+        if ended != -signal.SIGTERM:
+            raise RuntimeError(f"its process ended with {ended}")
+        return super().train_epoch()
 
 
 class PlantedFolds(Planted):

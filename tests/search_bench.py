@@ -97,3 +97,8 @@ def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL, as the machine's memory manager would."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

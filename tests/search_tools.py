@@ -17,7 +17,8 @@ from recsearch.plan import TrialPlan, trial_key, trial_keys
 from recsearch.planner import PlannedTrial
 from recsearch.record import Record
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, RunView, locked
+from recsearch.run import RunView, locked
+from recsearch.run_paths import RunPaths
 from recsearch.spec import load_search
 from recsearch.stopping import NoStop, StopRule
 from recsearch.store import Store

@@ -22,7 +22,8 @@ from recsearch.errors import (
     UsageError,
 )
 from recsearch.request import Request
-from recsearch.run import RunPaths, locked
+from recsearch.run import locked
+from recsearch.run_paths import RunPaths
 from recsearch.settings import Place, Settings
 from recsearch.tuning.driver import run_search
 

@@ -29,7 +29,8 @@ from recsearch.measuring import measure
 from recsearch.models import resolve
 from recsearch.plan import owner_of, trial_keys
 from recsearch.request import Request, request_of_run, resolve_request
-from recsearch.run import RunPaths, RunView, check_identity, read_identity
+from recsearch.run import RunView, check_identity, read_identity
+from recsearch.run_paths import RunPaths
 from recsearch.spec import load_search
 from recsearch.store import Store
 from recsearch.store.retention import parse_retention

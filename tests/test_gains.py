@@ -25,7 +25,8 @@ from recsearch.findings import (
 from recsearch.gains import measure_gains, note_gains, write_gains
 from recsearch.journal import Journal
 from recsearch.loading import open_checkpoint, split_of
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 @pytest.fixture(scope="module")

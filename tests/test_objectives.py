@@ -27,7 +27,8 @@ from recsearch.plan import CLAIM
 from recsearch.planner import Planner
 from recsearch.pruning import Rule
 from recsearch.record import Record
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 from recsearch.spec import SearchSpec, load_search
 from recsearch.stopping import Plateau
 from recsearch.store import Store

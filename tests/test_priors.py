@@ -25,7 +25,8 @@ from recsearch.errors import IdentityError, UsageError
 from recsearch.identity import digest
 from recsearch.priors import load_priors, prior_notes, priors_of
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, RunView, check_identity
+from recsearch.run import RunView, check_identity
+from recsearch.run_paths import RunPaths
 from recsearch.settings import Settings, run_name
 from recsearch.space import Float, Int, Space
 from recsearch.spec import SearchSpec, load_search

@@ -111,3 +111,42 @@ def test_a_journal_folds_into_states_counts_and_best(tmp_path: Path) -> None:
     assert record.baselines["bias"]["metrics"]["RMSE"] == 0.95
     assert record.planned == 9
     assert record.sessions[0]["exit_code"] == 5
+
+
+def test_of_equal_epochs_of_a_trial_the_other_objectives_decide(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        suggested(journal, 1)
+        for epoch, (error, rank) in enumerate([(0.8, 0.1), (0.8, 0.3), (0.9, 0.4)], start=1):
+            metrics = {"RMSE": error, "NDCG@10": rank}
+            journal.append("epoch", trial=1, epoch=epoch, metrics=metrics)
+        suggested(journal, 2)
+    events = read_events(tmp_path / "j")
+    for others, epoch in (((), 1), ((NDCG,), 2)):
+        record = Record.replay(RMSE, events, others)
+        best = record.best()
+        assert best is not None
+        row = record.best_of(record.trials[1])
+        assert row is best[1]
+        assert where(row) == (1, epoch)
+        assert record.best_of(record.trials[2]) is None
+        by_rank = record.best_of(record.trials[1], NDCG)
+        assert by_rank is not None and where(by_rank) == (1, 3)
+
+
+def test_a_command_that_begins_finds_nothing_at_work(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append("opened", pid=1, host="h", version="0", workers=2, trials=9, resumed=False)
+        for trial in (1, 2, 3):
+            suggested(journal, trial)
+        journal.append("suggested", trial=4, params={}, config={}, key="k", origin="tpe")
+        journal.append("done", trial=1, epoch=0, reason="plateau")
+        journal.append("interrupted", trial=2, epoch=0, reason="stopped by the user")
+        journal.append("opened", pid=2, host="h", version="0", workers=2, trials=9, resumed=True)
+        journal.append("started", trial=2)
+    record = Record.replay(RMSE, read_events(tmp_path / "j"))
+    assert {number: (trial.state, trial.reason) for number, trial in record.trials.items()} == {
+        1: ("done", "plateau"),
+        2: ("training", None),
+        3: ("interrupted", "its command was killed"),
+        4: ("queued", None),
+    }

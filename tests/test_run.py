@@ -12,14 +12,8 @@ import pytest
 from recsearch.errors import IdentityError, RecsearchError, RunLockedError, UsageError
 from recsearch.files import write_atomic
 from recsearch.journal import Journal
-from recsearch.run import (
-    RunPaths,
-    RunView,
-    check_identity,
-    locked,
-    move_aside,
-    read_identity,
-)
+from recsearch.run import RunView, check_identity, locked, move_aside, read_identity
+from recsearch.run_paths import RunPaths
 
 
 def identity(**changes: Any) -> dict[str, Any]:
@@ -128,7 +122,8 @@ def test_b5_a_second_process_is_refused_and_names_the_holder(paths: RunPaths) ->
         )
     script = (
         "import sys, pathlib\n"
-        "from recsearch.run import RunPaths, locked\n"
+        "from recsearch.run import locked\n"
+        "from recsearch.run_paths import RunPaths\n"
         f"with locked(RunPaths(pathlib.Path({str(paths.root)!r}))):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

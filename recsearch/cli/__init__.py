@@ -10,6 +10,7 @@ import click
 
 from recsearch import __version__
 from recsearch.errors import RecsearchError
+from recsearch.printable import clean_lines
 from recsearch.urls import without_secrets
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("Interrupted; the same command resumes.", err=True)
         sys.exit(130)
     except RecsearchError as err:
-        click.echo(f"Error: {without_secrets(str(err))}", err=True)
+        click.echo(clean_lines(f"Error: {without_secrets(str(err))}"), err=True)
         sys.exit(err.exit_code)
     except BrokenPipeError:
         sys.exit(0)

@@ -16,14 +16,16 @@ import click
 from recsearch.campaign import Ending, exit_code, run_campaign
 from recsearch.campaign_file import Entry
 from recsearch.cli.options import program
-from recsearch.cli.output import print_json
+from recsearch.cli.output import print_json, say
 from recsearch.cli.search import again, render_page, resumable
 from recsearch.cli.summary_command import print_summary
-from recsearch.display import make_display
+from recsearch.display import SilentDisplay, make_display
 from recsearch.errors import RecsearchError, UsageError
 from recsearch.journal import Event, read_events
+from recsearch.printable import clean, clean_lines
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, locked, move_aside
+from recsearch.run import locked, move_aside
+from recsearch.run_paths import RunPaths
 from recsearch.settings import Place, build_request, whole_grid
 from recsearch.spec import search_name
 from recsearch.summary import RunSummary, document, summary_of
@@ -33,6 +35,7 @@ from recsearch.urls import command_line, without_secrets
 
 if TYPE_CHECKING:
     from recsearch.interrupt import Interrupt
+    from recsearch.tuning.cluster import SharedCluster
     from recsearch.tuning.driver import Outcome
 
 PLAIN_LINES = 3
@@ -66,7 +69,6 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
         RunLockedError: with --fresh, another process works on one of the runs.
     """
     from recsearch.tuning.cluster import LocalCluster, SharedCluster, quieten
-    from recsearch.tuning.driver import run_search
 
     entries = _placed(entries, place)
     quieten()
@@ -79,30 +81,26 @@ def search_many(entries: Sequence[Entry], place: Place, output: Output) -> int:
 
     def work(interrupt: Interrupt) -> int:
         with SharedCluster(partial(LocalCluster, interrupt=interrupt)) as shared:
-
-            def run(request: Request) -> Outcome:
-                desk.begin(request)
-                display = make_display(
-                    sys.stderr, quiet=output.quiet, verbose=output.verbose, lines=PLAIN_LINES
-                )
-                return run_search(resolve_request(request), display, shared.lend, interrupt)
-
-            def ended(ending: Ending, _: Sequence[Ending]) -> None:
-                # Its page and the summary are whole before Ctrl-C ends the campaign.
-                with interrupt.patient():
-                    desk.ended(ending)
-
             endings = run_campaign(
                 entries,
                 lambda entry: request_of(entry, place),
-                run,
-                ended,
+                lambda request: _run(request, desk, shared, interrupt),
+                lambda ending, _: desk.ended(ending, interrupt),
                 stop=lambda: interrupt.asked > 0,
             )
+            # How it has ended is settled; what Ray takes to end is no reason to lose the table.
+            interrupt.close()
         desk.close(endings)
         return exit_code(endings)
 
     return resumable(again(), work)
+
+
+def _run(request: Request, desk: Desk, shared: SharedCluster, interrupt: Interrupt) -> Outcome:
+    from recsearch.tuning.driver import run_search
+
+    display = desk.begin(request)
+    return run_search(resolve_request(request), display, shared.lend, interrupt)
 
 
 def _placed(entries: Sequence[Entry], place: Place) -> Sequence[Entry]:
@@ -169,38 +167,51 @@ class Desk:
                 if moved is not None and not self._output.quiet:
                     click.echo(f"the run that was in {path.root} lies in {moved}", err=True)
 
-    def begin(self, request: Request) -> None:
-        """A run begins."""
-        if not self._output.quiet:
+    def begin(self, request: Request) -> SilentDisplay:
+        """A run begins; what shows it."""
+        quiet, verbose = self._output.quiet, self._output.verbose
+        if not quiet:
             name = f"{Path(request.spec.source).stem} on {request.dataset}"
-            click.echo(f"{name}: {request.run_root}", err=True)
+            say(f"{name}: {request.run_root}", err=True)
+        return make_display(sys.stderr, quiet=quiet, verbose=verbose, lines=PLAIN_LINES)
 
-    def ended(self, ending: Ending) -> None:
-        """A run has ended: its line, its page and the summary files."""
+    def ended(self, ending: Ending, interrupt: Interrupt) -> None:
+        """A run has ended: its line, the summary files and its page.
+
+        They are whole before Ctrl-C ends the campaign; a second one does not wait for the page.
+        """
+        wanted = self._output.report and ending.state in {"done", "errors"}
+        with contextlib.suppress(KeyboardInterrupt), interrupt.finishing():
+            with interrupt.patient():
+                summary = self._take(ending)
+            if wanted and not interrupt.at_once:
+                self._render(summary)
+
+    def _take(self, ending: Ending) -> RunSummary:
         summary = _summary(ending)
         self._summaries[ending.root] = summary
         self._count += 1
         position = f"[{self._count}/{len(self._entries)}]"
-        click.echo(f"{position} {_line(ending, summary)}", err=self._output.as_json)
+        say(clean(f"{position} {_line(ending, summary)}"), err=self._output.as_json)
         if ending.message:
-            click.echo(ending.details or f"Error: {ending.message}", err=True)
+            say(clean_lines(ending.details or f"Error: {ending.message}"), err=True)
         try:
             write_summary(self._output.folder, list(self._summaries.values()))
         except RecsearchError as err:
             # The runs are worth more than their summary, which the next one writes again.
-            click.echo(f"no summary: {err}", err=True)
-        if self._output.report and ending.state in {"done", "errors"}:
-            self._render(summary)
+            say(f"no summary: {err}", err=True)
+        return summary
 
     def close(self, endings: Sequence[Ending]) -> None:
-        """The table, where it lies, and the command to type next."""
+        """The table, where it lies, and the command to type next; lost if nothing reads it."""
         summaries = list(self._summaries.values())
-        if self._output.as_json:
-            print_json(document(summaries))
-            return
-        print_summary(summaries)
-        click.echo(f"summary    {self._output.folder / 'summary.csv'}")
-        click.echo(f"next       {_next(endings)}")
+        with contextlib.suppress(OSError):
+            if self._output.as_json:
+                print_json(document(summaries))
+                return
+            print_summary(summaries)
+            click.echo(f"summary    {self._output.folder / 'summary.csv'}")
+            click.echo(f"next       {_next(endings)}")
 
     def _render(self, summary: RunSummary) -> None:
         root = Path(summary.path)

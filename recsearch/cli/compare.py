@@ -15,6 +15,7 @@ from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.cli.words import metric_names
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.printable import clean, clean_lines
 
 
 @click.command()
@@ -126,7 +127,7 @@ def _with_default(root: Path, store_url: str | None, *, as_json: bool) -> None:
     if rows:
         print_table(("over", metric, "gain", "95 % interval", "p", "users"), rows)
     for missing in document["missing"]:
-        click.echo(f"not measured: {missing['over']}: {missing['reason']}")
+        click.echo(clean(f"not measured: {missing['over']}: {missing['reason']}"))
     if not rows and not document["missing"]:
         click.echo("There is no baseline, and the best is the default configuration itself.")
 
@@ -140,7 +141,7 @@ def _keep(roots: list[Path], kind: str, samples: list[Any], rows: list[Any]) -> 
     try:
         save_comparison(roots, kind, samples, rows)
     except RecsearchError as err:
-        click.echo(f"note: not kept for pages: {err.message}", err=True)
+        click.echo(clean_lines(f"note: not kept for pages: {err.message}"), err=True)
 
 
 def _show(rows: list[Any], *, test: bool) -> list[str]:

@@ -16,6 +16,7 @@ from recsearch.cli.options import (
     track_option,
     volume_options,
 )
+from recsearch.cli.output import say
 from recsearch.errors import UsageError
 from recsearch.urls import command_line
 
@@ -71,7 +72,7 @@ def continue_(
     that it was continuing when it stopped.
     """
     check_volume(quiet, verbose)
-    from recsearch.cli.search import render_page, resumable
+    from recsearch.cli.search import page_of, resumable
     from recsearch.cli.summary import closing_lines
     from recsearch.display import make_display
     from recsearch.request import request_of_run
@@ -103,10 +104,9 @@ def continue_(
 
     def work(interrupt: Interrupt) -> int:
         outcome = continue_trials(request, more, display, interrupt)
-        wanted = report and not outcome.interrupted
-        page = render_page(root, request.store_url) if wanted else None
+        page = page_of(root, request.store_url, interrupt) if report else None
         for line in (*trial_lines(outcome), *closing_lines(outcome, request, page)):
-            click.echo(line)
+            say(line)
         return outcome.exit_code
 
     return resumable(request.command, work)
@@ -114,12 +114,10 @@ def continue_(
 
 def trial_lines(outcome: Continued) -> Iterator[str]:
     """What the command did for each trial: its epochs, and what they brought beyond the search."""
-    from recsearch.epochs import best_row
-
     metric = outcome.record.objective
     for number in outcome.chosen:
         trial, had = outcome.record.trials[number], len(outcome.before[number].epochs)
-        rows = [best_row(view.epochs, metric) for view in (trial.searched, trial)]
+        rows = [outcome.record.best_of(view) for view in (trial.searched, trial)]
         values = [f"{row.value(metric.name):.5f}" for row in rows if row is not None]
         epochs = [str(count) for count in (had, len(trial.epochs))]
         yield (

@@ -14,6 +14,7 @@ from recsearch.cli.load import EpochChoice
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.output import print_json, print_table
 from recsearch.cli.words import metric_names
+from recsearch.printable import clean_lines
 
 
 class TrialChoice(click.ParamType):  # type: ignore[type-arg]
@@ -81,5 +82,5 @@ def evaluate(
         print_table(headers, table)
     missing = [row for row in rows if row.metrics is None]
     for row in missing:
-        click.echo(f"not measured: {row.problem}", err=True)
+        click.echo(clean_lines(f"not measured: {row.problem}"), err=True)
     return 5 if missing else 0

@@ -9,6 +9,7 @@ import click
 
 from recsearch.cli.options import run_path
 from recsearch.errors import UsageError
+from recsearch.printable import clean
 
 
 @click.command()
@@ -33,5 +34,5 @@ def export(run: Path, optuna: Path | None, force: bool) -> None:
         raise UsageError("export: expected --optuna FILE.", hint="See: recsearch export --help")
     view = RunView.open(run_path(run))
     count = export_study(view, optuna, force=force)
-    click.echo(f"{optuna}: study {view.name}, {count} trials")
+    click.echo(clean(f"{optuna}: study {view.name}, {count} trials"))
     click.echo(f"next       optuna-dashboard {shlex.quote(str(optuna))}")

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from recsearch.printable import clean
+
 PIPED_WIDTH = 1000
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line of a command that has more to do than to print, or lose it.
+
+    What reads the output may have gone, by the same Ctrl-C as it may be, or the disk be full.
+    """
+    with contextlib.suppress(OSError):
+        click.echo(text, err=err)
+
+
+def let_go() -> None:
+    """Python is to end with the exit code of the command, whatever becomes of its output."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def print_json(content: Any) -> None:
@@ -18,10 +41,15 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def json_line(content: Any) -> str:
+    """JSON in one line; numbers that are not finite become null."""
+    return json.dumps(_finite(content), ensure_ascii=False, allow_nan=False)
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
     """Print ``columns`` of each row; the prefix ``params.`` of a column is not shown."""
     names = list(columns)
-    headers = [name.removeprefix("params.") for name in names]
+    headers = [clean(name.removeprefix("params.")) for name in names]
     print_table(headers, [[row[name] for name in names] for row in rows])
 
 
@@ -56,7 +84,7 @@ def print_markdown(rows: Sequence[Mapping[str, Any]]) -> None:
         return
     names = list(rows[0])
     numeric = [any(isinstance(row[name], int | float) for row in rows) for name in names]
-    click.echo(_markdown_line(name.removeprefix("params.") for name in names))
+    click.echo(_markdown_line(clean(name.removeprefix("params.")) for name in names))
     click.echo(_markdown_line("---:" if right else "---" for right in numeric))
     for row in rows:
         click.echo(_markdown_line(cell(row[name]) for name in names))
@@ -68,10 +96,10 @@ def _markdown_line(cells: Iterable[str]) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value in a table: nothing for None, five digits of a float."""
+    """A value in a table: nothing for None, five digits of a float, words in one line."""
     if value is None:
         return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else clean(str(value))
 
 
 def _finite(value: Any) -> Any:

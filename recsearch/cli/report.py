@@ -14,6 +14,7 @@ import click
 from recsearch.cli.options import json_option, run_path
 from recsearch.cli.watch import Signature, changed_runs, signatures
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.printable import clean_lines
 
 if TYPE_CHECKING:
     from recsearch.run import RunView
@@ -145,7 +146,7 @@ def _watch(
         for page in pages:
             click.echo(str(page))
         for failure in failures:
-            click.echo(failure, err=True)
+            click.echo(clean_lines(failure), err=True)
 
 
 def _refuse_clashes(runs: list[Path]) -> None:
@@ -182,7 +183,7 @@ def open_or_tell(run: Path) -> RunView | str:
     try:
         return RunView.open(run.resolve())
     except RecsearchError as err:
-        click.echo(f"left out: {err}", err=True)
+        click.echo(clean_lines(f"left out: {err}"), err=True)
         return str(err)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from recsearch.cli.options import json_option, program, run_path
 from recsearch.cli.output import print_json, print_markdown, print_rows
 from recsearch.cli.report import opens
 from recsearch.errors import UsageError
-from recsearch.folds import folds_of, std_metrics
+from recsearch.printable import clean
+
+RUN_COLUMNS = (
+    "run", "objective", "best", "trial", "epoch", "planned", "done", "pruned", "cached", "error",
+    "epochs",
+)  # fmt: skip
+"""What the table of all runs shows of each."""
 
 
 @click.command()
@@ -41,32 +48,41 @@ def status(
     as_md: bool,
     as_json: bool,
 ) -> None:
-    """Show the trials of RUN, or all runs below runs/ in a line each."""
+    """Show the trials of RUN, or all runs below runs/ in a line each.
+
+    With --follow, --json prints a JSON document per line.
+    """
     if sum((as_csv, as_md, as_json)) > 1:
         raise UsageError("--csv, --md and --json: one format at a time.")
     if run is None:
-        _need_run({"--where": where, "--follow": follow})
-        _all_runs(as_json)
-        return
-    if follow:
+        _need_run({"--failed": failed, "--where": where, "--follow": follow})
+        _all_runs(as_csv=as_csv, as_md=as_md, as_json=as_json)
+    elif follow:
+        if as_csv or as_md:
+            raise UsageError("--follow prints lines, or JSON with --json: no --csv and no --md.")
         from recsearch.cli.follow import follow as lines
 
-        for line in lines(run_path(run)):
+        for line in lines(run_path(run), failed=failed, where=where, as_json=as_json):
             click.echo(line)
-        return
+    else:
+        _one_run(run_path(run), failed, where, as_csv=as_csv, as_md=as_md, as_json=as_json)
+
+
+def _one_run(
+    root: Path, failed: bool, where: str | None, *, as_csv: bool, as_md: bool, as_json: bool
+) -> None:
+    from recsearch.cli.trial_rows import trial_row, wanted
     from recsearch.run import RunView
 
-    view = RunView.open(run_path(run))
-    trials = [trial for trial in view.trials if not failed or trial.state == "error"]
-    if where is not None:
-        trials = _meeting(view, trials, where)
-    rows = [_trial_row(view, trial) for trial in trials]
+    view = RunView.open(root)
+    trials = list(filter(wanted(view, failed=failed, where=where), view.trials))
+    rows = [trial_row(view, trial) for trial in trials]
     if as_json:
         print_json(
             {"run": view.name, "counts": view.counts, "planned": view.planned, "trials": rows}
         )
     elif as_csv:
-        _print_csv(rows)
+        _print_csv(rows, ["trial"])
     elif as_md:
         print_markdown(rows)
     elif failed:
@@ -132,92 +148,33 @@ def _need_run(given: dict[str, Any]) -> None:
             raise UsageError(f"{option} is about trials: name the run, such as runs/als-ml1m.")
 
 
-def _all_runs(as_json: bool) -> None:
+def _all_runs(*, as_csv: bool, as_md: bool, as_json: bool) -> None:
     from recsearch.run import RunView
 
     folders = sorted(path.parent for path in Path("runs").glob("*/run.json"))
-    views = [RunView.open(folder) for folder in folders if opens(folder)]
-    rows = []
-    for view in views:
-        found = view.best()
-        rows.append(
-            {
-                "run": view.name,
-                "objective": view.objective.name,
-                "best": None if found is None else found[1].value(view.objective.name),
-                "trial": None if found is None else found[0].number,
-                "epoch": None if found is None else found[1].epoch,
-                "planned": view.planned,
-                **view.counts,
-            }
-        )
+    rows = [_run_row(RunView.open(folder)) for folder in folders if opens(folder)]
     if as_json:
         print_json(rows)
+    elif as_csv:
+        _print_csv(rows, RUN_COLUMNS)
     elif not rows:
         click.echo("No runs below runs/. Start one: make search-als-demo", err=True)
+    elif as_md:
+        print_markdown([{name: row[name] for name in RUN_COLUMNS} for row in rows])
     else:
-        print_rows(
-            rows,
-            (
-                "run",
-                "objective",
-                "best",
-                "trial",
-                "epoch",
-                "planned",
-                "done",
-                "pruned",
-                "cached",
-                "error",
-                "epochs",
-            ),
-        )
+        print_rows(rows, RUN_COLUMNS)
 
 
-def _meeting(view: Any, trials: list[Any], where: str) -> list[Any]:
-    from recsearch.where import condition
-
-    facts = [_facts(view, trial) for trial in trials]
-    # Of all trials, so that a name means the same whichever of them are looked at.
-    names = {name for trial in view.trials for name in _facts(view, trial)}
-    test = condition(where, names)
-    return [trial for trial, known in zip(trials, facts, strict=True) if test(known)]
-
-
-def _facts(view: Any, trial: Any) -> dict[str, Any]:
-    """What a condition can ask of a trial: its row, parameters by name, all metrics at its best."""
-    best = view.trial_best(trial)
-    row = {k: v for k, v in _trial_row(view, trial).items() if not k.startswith("params.")}
-    return {**row, **({} if best is None else best.metrics), **trial.params}
-
-
-def _trial_row(view: Any, trial: Any) -> dict[str, Any]:
-    row = view.trial_best(trial)
-    name = view.objective.name
+def _run_row(view: Any) -> dict[str, Any]:
+    found = view.best()
     return {
-        "trial": trial.number,
-        "state": trial.state,
-        "reason": "cached" if trial.cached else trial.reason,
-        "message": trial.message,
-        "epochs": len(trial.epochs),
-        name: None if row is None else row.value(name),
-        **_folds(view, row),
-        "best_epoch": None if row is None else row.epoch,
-        **{f"params.{key}": value for key, value in trial.params.items()},
-    }
-
-
-def _folds(view: Any, row: Any) -> dict[str, Any]:
-    """How the objective spreads over the folds, and its value in each."""
-    folds = folds_of(view.identity)
-    if folds == 1:
-        return {}
-    name = view.objective.name
-    found = [None] * folds if row is None else [fold.get(name) for fold in row.folds]
-    spread = None if row is None else std_metrics(row.folds)[name]
-    return {
-        f"{name}.std": spread,
-        **{f"{name}.fold{fold}": value for fold, value in enumerate(found)},
+        "run": view.name,
+        "objective": view.objective.name,
+        "best": None if found is None else found[1].value(view.objective.name),
+        "trial": None if found is None else found[0].number,
+        "epoch": None if found is None else found[1].epoch,
+        "planned": view.planned,
+        **view.counts,
     }
 
 
@@ -233,7 +190,7 @@ def _print_status(view: Any, rows: list[dict[str, Any]]) -> None:
         + ", ".join(f"{counts[name]} {name}" for name in shown)
     )
     for note in view.record.notes:
-        click.echo(f"note       {note}")
+        click.echo(f"note       {clean(note)}")
     sign = 1 if view.objective.direction == "min" else -1
     name = view.objective.name
     rows.sort(key=lambda row: (row[name] is None, sign * (row[name] or 0), row["trial"]))
@@ -243,22 +200,22 @@ def _print_status(view: Any, rows: list[dict[str, Any]]) -> None:
 
 def _print_failures(view: Any, trials: list[Any]) -> None:
     from recsearch.rerun import rerun_commands
-    from recsearch.run import RunPaths
+    from recsearch.run_paths import RunPaths
 
     if not trials:
         click.echo("No trial ended in an error.")
     for trial in trials:
-        click.echo(
-            f"trial {trial.number}, epoch {len(trial.epochs) + 1}: {trial.reason}: {trial.message}"
-        )
+        where = f"trial {trial.number}, epoch {len(trial.epochs) + 1}"
+        click.echo(clean(f"{where}: {trial.reason}: {trial.message}"))
         click.echo(f"  configuration  {json.dumps(trial.config)}")
         click.echo(f"  log            {RunPaths(view.path).trial(trial.number) / 'err.log'}")
     for command in rerun_commands(view, trials, program()):
-        click.echo(f"run them again: {command}")
+        click.echo(clean(f"run them again: {command}"))
 
 
-def _print_csv(rows: list[dict[str, Any]]) -> None:
+def _print_csv(rows: list[dict[str, Any]], least: Sequence[str]) -> None:
+    """Print every key of the rows; of none, the ``least`` that there are."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(sys.stdout, columns or ["trial"])
+    writer = csv.DictWriter(sys.stdout, columns or least)
     writer.writeheader()
     writer.writerows(rows)

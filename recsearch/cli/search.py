@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsearch.cli.options import check_volume, program
+from recsearch.cli.output import let_go, say
 from recsearch.cli.search_options import place_of, search_options, settings_of
 from recsearch.cli.words import WORDS, SpacedOptions
 from recsearch.errors import RecsearchError, UsageError
+from recsearch.printable import clean_lines
 from recsearch.urls import command_line
 
 if TYPE_CHECKING:
@@ -106,13 +108,12 @@ def run_one(request: Request, *, report: bool, quiet: bool, verbose: bool) -> in
 
     def work(interrupt: Interrupt) -> int:
         outcome = run_search(resolve_request(request), display, interrupt=interrupt)
-        # Of what is interrupted, `recsearch report` renders the page: the user wants to leave.
-        wanted = report and not outcome.interrupted
-        page = render_page(outcome.paths.root, request.store_url) if wanted else None
         from recsearch.cli.summary import closing_lines
 
+        root = outcome.paths.root
+        page = page_of(root, request.store_url, interrupt) if report else None
         for line in closing_lines(outcome, request, page):
-            click.echo(line)
+            say(line)
         return outcome.exit_code
 
     return resumable(request.command, work)
@@ -123,16 +124,18 @@ def resumable(command: str, work: Callable[[Interrupt], int]) -> int:
 
     What is interrupted before there is anything to sum up ends with the command to type.
     """
-    from recsearch.interrupt import Interrupt
+    from recsearch.interrupt import INTERRUPTED, Interrupt
 
     with Interrupt() as interrupt:
         try:
             code = work(interrupt)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            click.echo(f"next       {command}")
-            code = 130
-        return interrupt.leave(code)
+            say("Interrupted.", err=True)
+            say(f"next       {command}")
+            code = INTERRUPTED
+        code = interrupt.leave(code)
+    let_go()
+    return code
 
 
 def again(*without: str) -> str:
@@ -144,6 +147,16 @@ def again(*without: str) -> str:
     return command_line([program(), *words])
 
 
+def page_of(root: Path, store_url: str, interrupt: Interrupt) -> Path | None:
+    """The page of a run whose command has nothing else to do; None once it is interrupted.
+
+    `recsearch report` renders it then: the user wants to leave. How the run has ended is settled
+    before, and no signal changes it any more.
+    """
+    interrupt.close()
+    return interrupt.spare(lambda: render_page(root, store_url))
+
+
 def render_page(root: Path, store_url: str) -> Path | None:
     """The page of the run; a search that is done is not failed by a page that cannot be made."""
     from recsearch.cli.report import render
@@ -153,5 +166,5 @@ def render_page(root: Path, store_url: str) -> Path | None:
     except (RecsearchError, OSError) as err:
         failures, pages = [str(err)], []
     for failure in failures:
-        click.echo(f"no page: {failure}", err=True)
+        say(f"no page: {clean_lines(failure)}", err=True)
     return pages[0] if pages else None

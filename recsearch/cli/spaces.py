@@ -12,6 +12,7 @@ import click
 from recsearch.cli.options import json_option
 from recsearch.cli.output import print_json, print_table
 from recsearch.errors import SpecError, UsageError
+from recsearch.printable import clean, clean_lines
 
 if TYPE_CHECKING:
     from recsearch.spec import SearchSpec
@@ -62,7 +63,7 @@ def list_(as_json: bool) -> None:
     print_table(columns, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["error"]:
-            click.echo(f"Error: {row['error']}", err=True)
+            click.echo(clean_lines(f"Error: {row['error']}"), err=True)
 
 
 @spaces.command()
@@ -184,4 +185,4 @@ def _warnings(spec: SearchSpec) -> tuple[str, ...]:
 
 def _print_notes(notes: Iterable[str]) -> None:
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(clean(f"note: {note}"), err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recsearch.cli.options import program
 from recsearch.folds import std_metrics
+from recsearch.printable import clean
 from recsearch.record import Record
 from recsearch.request import Request
 from recsearch.summary import gain
@@ -29,7 +30,7 @@ def closing_lines(outcome: Outcome, request: Request, page: Path | None) -> Iter
         f"{counts['cached_epochs']} cached"
     )
     for note in record.notes:
-        yield f"note       {note}"
+        yield f"note       {clean(note)}"
     if page:
         yield f"page       {page}"
     if record.best():

@@ -8,6 +8,7 @@ import click
 
 from recsearch.cli.options import run_path
 from recsearch.errors import RecsearchError
+from recsearch.printable import clean
 
 
 @click.command()
@@ -40,4 +41,4 @@ def track(run: Path, targets: tuple[str, ...]) -> None:
                 hint="What was logged stays; the same command logs the rest.",
             ) from err
         click.echo(f"{target.tool:<12}{count} trials of {root}")
-        click.echo(f"{'':<12}{whereabouts(target, root)}")
+        click.echo(clean(f"{'':<12}{whereabouts(target, root)}"))

@@ -22,7 +22,7 @@ def verify(config: Path, store_url: str, as_json: bool) -> None:
     Exit code 3 if any metric differs by more than 1e-6. The page of a run says what came out.
     """
     from recsearch.folds import folds_of
-    from recsearch.run import RunPaths
+    from recsearch.run_paths import RunPaths
     from recsearch.verification import read_config, record_verification
     from recsearch.verification import verify as retrain
 

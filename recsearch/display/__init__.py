@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import IO, TextIO, cast
 
 from rich.console import Console
 
 from recsearch.display.base import NOTHING_KNOWN, About, SilentDisplay
 from recsearch.display.live import LiveDisplay
 from recsearch.display.plain import PLAIN_LINES, PlainDisplay
+from recsearch.display.steady import SteadyDisplay
+from recsearch.display.stream import LossyStream
 
 __all__ = [
     "NOTHING_KNOWN",
@@ -17,6 +19,7 @@ __all__ = [
     "LiveDisplay",
     "PlainDisplay",
     "SilentDisplay",
+    "SteadyDisplay",
     "make_display",
 ]
 
@@ -34,7 +37,8 @@ def make_display(
     """
     if quiet:
         return SilentDisplay()
-    terminal = stream.isatty() and os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
+    output = LossyStream(stream)
+    terminal = output.isatty() and os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
     # Told, for it would take FORCE_COLOR for a terminal, which a log on a build server is not.
-    console = Console(file=stream, force_terminal=terminal)
+    console = Console(file=cast(IO[str], output), force_terminal=terminal)
     return LiveDisplay(console, verbose) if terminal else PlainDisplay(console, lines, verbose)

@@ -17,8 +17,9 @@ from recsearch.display.epoch_lines import epoch_lines
 from recsearch.display.screen import screen
 from recsearch.display.snapshot import take, times
 from recsearch.display.tally import Tally
-from recsearch.display.words import ASCII, UNICODE, clean
+from recsearch.display.words import ASCII, UNICODE
 from recsearch.errors import RecsearchError
+from recsearch.printable import clean
 from recsearch.record import Record
 
 TICK_S = 0.5
@@ -61,7 +62,7 @@ class LiveDisplay(SilentDisplay):
         self._about, self._total, self._tally = about, total, Tally()
         self._tally.update(record.trials.values())
         self._clock = Clock(total, self._tally, self._now)
-        self._snapshot = take(record, self._tally, about)
+        self._record, self._changed = record, True
         self._store: int | None = None
         self._size = self._console.size
         self._live.start()
@@ -74,11 +75,11 @@ class LiveDisplay(SilentDisplay):
             self._console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     def update(self, record: Record) -> None:
-        """Take in what to draw at the next tick."""
+        """Count what has changed; the next tick draws it."""
         with self._lock:
             changes = self._tally.update(record.trials.values())
             self._clock.update(self._tally)
-            self._snapshot = take(record, self._tally, self._about)
+            self._record, self._changed = record, True
         if self._verbose:
             for line in epoch_lines(changes, record.objectives):
                 self.note(line)
@@ -111,16 +112,28 @@ class LiveDisplay(SilentDisplay):
         glyphs = ASCII if options.ascii_only else UNICODE
         said = times(self._clock, self._tally, self._store)
         size = console.size
+        self._look()
         # A line is left for the cursor, which would else scroll the first one away.
         yield from screen(
             self._snapshot, self._tally, said, self._total, size.width, size.height - 1, glyphs
         )
 
+    def _look(self) -> None:
+        """Take in what there is to see, if it is not what was drawn last.
+
+        There are many events for each drawing. Of the record nothing is looked at here that the
+        search, which goes on beside, could change meanwhile.
+        """
+        with self._lock:
+            if self._changed:
+                self._changed = False
+                self._snapshot = take(self._record, self._tally, self._about)
+
     def _tick(self) -> None:
         measured = -STORE_S
         while True:
             if self._now() - measured >= STORE_S:
-                with contextlib.suppress(RecsearchError):
+                with contextlib.suppress(RecsearchError, OSError):
                     self._store = self._about.store_bytes()
                 measured = self._now()
             self.draw()

@@ -11,8 +11,9 @@ from recsearch.display.base import NOTHING_KNOWN, About, SilentDisplay
 from recsearch.display.clock import Clock
 from recsearch.display.epoch_lines import epoch_lines
 from recsearch.display.tally import Tally
-from recsearch.display.words import ASCII, UNICODE, clean, number, state
-from recsearch.epochs import TrialView, best_row
+from recsearch.display.words import ASCII, UNICODE, number, state
+from recsearch.epochs import TrialView
+from recsearch.printable import clean
 from recsearch.record import Record
 from recsearch.units import duration
 
@@ -76,7 +77,7 @@ class PlainDisplay(SilentDisplay):
 
     def _ended(self, trial: TrialView, record: Record) -> str:
         name = record.objective.name
-        top, best = best_row(trial.epochs, record.objective), record.best()
+        top, best = record.best_of(trial), record.best()
         text = f"{self._tally.finished}/{self._clock.total}  trial {trial.number} {state(trial)}"
         if top is not None:
             text += f": {name} {number(top.value(name))} @ {top.epoch}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 from typing import NamedTuple
 
 from recsearch.display.base import About
 from recsearch.display.clock import Clock
 from recsearch.display.tally import Tally
-from recsearch.epochs import EpochRow, TrialView, best_row
+from recsearch.epochs import EpochRow, TrialView
 from recsearch.evaluation import Metric
 from recsearch.record import Record
 from recsearch.summary import gain
-
-LAST_FINISHED = 6
 
 
 class Row(NamedTuple):
@@ -76,20 +73,13 @@ class Times(NamedTuple):
 
 def take(record: Record, tally: Tally, about: About) -> Snapshot:
     """The search as its record has it now, which the tally has been told of."""
-    trials, best, found = list(record.trials.values()), record.best(), gain(record)
-    running = [trial for trial in trials if trial.state == "training"]
-    ended = heapq.nlargest(
-        LAST_FINISHED,
-        (trial for trial in trials if trial.finished),
-        key=lambda trial: (trial.ended or "", trial.number),
-    )
+    best, found = record.best(), gain(record)
     leader = None if best is None else best[0].number
 
     def row(trial: TrialView) -> Row:
         curve = tuple(trial.history(record.objective.name))
         aim = trial.target or about.max_epochs if not trial.finished else None
-        top = best_row(trial.epochs, record.objective)
-        return Row(trial, curve, top, aim, trial.number == leader)
+        return Row(trial, curve, record.best_of(trial), aim, trial.number == leader)
 
     return Snapshot(
         about,
@@ -97,8 +87,8 @@ def take(record: Record, tally: Tally, about: About) -> Snapshot:
         best,
         None if found is None else Gain(found[0], found[1]),
         tuple(tally.names),
-        tuple(map(row, running)),
-        tuple(map(row, ended)),
+        tuple(map(row, tally.running)),
+        tuple(map(row, tally.latest)),
         len(record.front()) if record.others else None,
     )
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from recsearch.epochs import TrialView
+
+LATEST = 6
+"""Trials that have ended and are still shown."""
 
 
 class Change(NamedTuple):
@@ -26,12 +30,15 @@ class Tally:
         trained: Epochs that were trained, not taken from the store.
         written: Bytes that the run has stored.
         worked: Trials that have ended and were trained, at least in part.
+        latest: The trials that ended last, the latest first.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, TrialView] = {}
         self._first: dict[str, Any] = {}
         self._differs: dict[str, bool] = {}
+        self._running: dict[int, TrialView] = {}
+        self.latest: list[TrialView] = []
         self.states: Counter[str] = Counter()
         self.cached = self.finished = self.trained = self.written = self.worked = 0
 
@@ -49,7 +56,13 @@ class Tally:
                     self._compare(trial.params)
                 else:
                     self._add(before, -1)
+        self._follow(changes)
         return changes
+
+    @property
+    def running(self) -> list[TrialView]:
+        """Trials at work, the oldest first."""
+        return [self._running[number] for number in sorted(self._running)]
 
     @property
     def names(self) -> list[str]:
@@ -59,6 +72,20 @@ class Tally:
         """
         several = len(self._known) > 1
         return [name for name, differs in self._differs.items() if differs or not several]
+
+    def _follow(self, changes: list[Change]) -> None:
+        """Keep the trials at work and those that ended last."""
+        among: Iterable[TrialView] = self.latest
+        for trial, before in changes:
+            if trial.state == "training":
+                self._running[trial.number] = trial
+            else:
+                self._running.pop(trial.number, None)
+            if before is not None and before.finished:
+                # It may be one of the latest no more, and then another is that ended long ago.
+                among = self._known.values()
+        ended = {t.number: t for t in (*among, *(c.trial for c in changes)) if t.finished}
+        self.latest = heapq.nlargest(LATEST, ended.values(), key=_when)
 
     def _compare(self, params: dict[str, Any]) -> None:
         """Take in the parameters of a new trial: they do not change."""
@@ -76,3 +103,7 @@ class Tally:
         self.worked += sign * (trial.finished and not trial.cached)
         self.trained += sign * sum(not row.cached for row in trial.epochs)
         self.written += sign * sum(row.stored_bytes for row in trial.epochs)
+
+
+def _when(trial: TrialView) -> tuple[str, int]:
+    return trial.ended or "", trial.number

@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from recsearch.display.spark import ASCII_BLOCKS, BLOCKS
 from recsearch.epochs import TrialView
 from recsearch.evaluation import Metric
+from recsearch.printable import clean
 
 LONGEST_NAME = 24
 LONGEST_VALUE = 18
@@ -41,11 +42,6 @@ def state(trial: TrialView) -> str:
     """A trial's state, and why it ended."""
     text = trial.state if trial.reason is None else f"{trial.state} ({trial.reason})"
     return f"{text}, cached" if trial.cached else text
-
-
-def clean(text: str) -> str:
-    """``text`` in one line, without what a terminal would take for a command."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def cut(text: str, width: int, glyphs: Glyphs) -> str:

@@ -20,7 +20,8 @@ from recsearch.final.pool import workers
 from recsearch.final.results import summarise, write_results
 from recsearch.journal import Journal
 from recsearch.models import resolve
-from recsearch.run import RunPaths, RunView, locked
+from recsearch.run import RunView, locked
+from recsearch.run_paths import RunPaths
 from recsearch.store import Store
 
 

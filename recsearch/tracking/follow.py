@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from recsearch.epochs import TrialView
 from recsearch.errors import RunLockedError
-from recsearch.record import Record
-from recsearch.run import RunPaths, RunView
+from recsearch.feed import Feed
+from recsearch.run import RunView
 from recsearch.tracking.targets import Target, slug
 from recsearch.tracking.tracker import Tracker, open_tracker
-
-
-class Feed:
-    """Reads a journal that grows; a torn last line is not there yet.
-
-    Args:
-        run: the run, opened; its record is read anew from the first line.
-    """
-
-    def __init__(self, run: RunView):
-        first, *others = run.objectives
-        self._path = RunPaths(run.path).journal
-        self._record = Record(first, tuple(others))
-        self._offset = 0
-        self._seen: dict[int, TrialView] = {}
-
-    def changed(self) -> list[TrialView]:
-        """The trials that are not as they were at the last call, by number.
-
-        Raises:
-            OSError: the journal cannot be read.
-        """
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            text = file.read()
-        whole = text.rfind(b"\n") + 1
-        for line in text[:whole].splitlines():
-            self._record.apply(json.loads(line))
-        self._offset += whole
-        trials = sorted(self._record.trials.items())
-        found = [trial for number, trial in trials if self._seen.get(number) is not trial]
-        self._seen.update((trial.number, trial) for trial in found)
-        return found
 
 
 def follow(

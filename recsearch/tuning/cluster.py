@@ -42,6 +42,9 @@ QUIET: dict[str, str] = {
 
 OBJECT_STORE_BYTES = 256 * 2**20
 
+POLL_S = 0.1
+"""Seconds between two looks at whether to wait on."""
+
 
 def quieten() -> None:
     """Set Ray's environment. Call before the first ``import ray``."""
@@ -93,7 +96,8 @@ class LocalCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._interrupt.at_once:
+        starts = self._started is not None and not self._started.done()
+        if self._interrupt.at_once or (self._interrupt.asked and starts):
             self._folder.cleanup()
             return
         import ray
@@ -124,9 +128,12 @@ class LocalCluster:
 
         Raises:
             RecsearchError: it does not start.
+            KeyboardInterrupt: a signal came.
         """
         if self._started is None or self._prepared is None:
             raise RuntimeError("the cluster has not been entered")
+        while wait([self._prepared, self._started], timeout=POLL_S).not_done:
+            self._interrupt.check(in_flight=False)
         self._prepared.result()
         try:
             self._started.result()

@@ -17,7 +17,8 @@ from recsearch.interrupt import Interrupt
 from recsearch.journal import Journal
 from recsearch.pruning import NoPruning
 from recsearch.request import Request, Resolved, resolve_request
-from recsearch.run import RunPaths, RunView, check_identity, locked
+from recsearch.run import RunView, check_identity, locked
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import NoStop
 from recsearch.store import Store
 from recsearch.tuning.cluster import LocalCluster
@@ -77,39 +78,48 @@ def continue_trials(
             f"{paths.root}: {resolved.family.name} is trained in a single epoch, so no trial can "
             "have more of them."
         )
-    with locked(paths), contextlib.ExitStack() as stack:
-        _check(paths, resolved.identity)
-        view = RunView.open(paths.root)
-        identity, before = view.identity, dict(view.record.trials)
-        picked = choose(view.record, more.top, more.trials, more.epochs, identity["command"])
-        chosen = tuple(trial.number for trial in picked)
-        stop = search_terms(resolved).stop if more.stop else NoStop()
-        workers = request.workers or available_cpus()
-        store = stack.enter_context(Store.open(request.store_url))
-        journal = stack.enter_context(Journal(paths.journal))
-        session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
-        plan = Continuation(
-            session.ledger,
-            chosen,
-            more.epochs,
-            stop,
-            cost_of=lambda config: resolved.family.work(config, resolved.split).flops,
-            total=view.planned,
-            retry_errors=request.retry_errors,
-        )
-        early = None
-        if not plan.nothing_left:
-            early = stack.enter_context(_cluster(resolved, workers, interrupt))
-            for number in plan.numbers:
-                display.note(_sentence(before[number], store, more.epochs))
+    # While all this is closed again, a signal changes nothing of how the command has ended.
+    with interrupt.patient(), locked(paths), contextlib.ExitStack() as stack, interrupt.immediate():
+        return _continue(resolved, paths, more, display, interrupt, stack)
 
-        def cluster() -> LocalCluster:
-            return early or stack.enter_context(_cluster(resolved, workers, interrupt))
 
-        interrupted = session.run(cluster, plan, Terms(more.epochs, stop, NoPruning()))
-        return Continued(
-            identity, session.record, paths, None, interrupted, plan.erred, chosen, before
-        )
+def _continue(
+    resolved: Resolved,
+    paths: RunPaths,
+    more: More,
+    display: SilentDisplay,
+    interrupt: Interrupt,
+    stack: contextlib.ExitStack,
+) -> Continued:
+    request, family = resolved.request, resolved.family
+    _check(paths, resolved.identity)
+    view = RunView.open(paths.root)
+    identity, before = view.identity, dict(view.record.trials)
+    picked = choose(view.record, more.top, more.trials, more.epochs, identity["command"])
+    chosen = tuple(trial.number for trial in picked)
+    stop = search_terms(resolved).stop if more.stop else NoStop()
+    workers = request.workers or available_cpus()
+    store = stack.enter_context(Store.open(request.store_url))
+    journal = stack.enter_context(Journal(paths.journal))
+    session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
+    plan = Continuation(
+        session.ledger,
+        chosen,
+        more.epochs,
+        stop,
+        cost_of=lambda config: family.work(config, resolved.split).flops,
+        total=view.planned,
+        retry_errors=request.retry_errors,
+    )
+    if not plan.nothing_left:
+        cluster = stack.enter_context(_cluster(resolved, workers, interrupt))
+        for number in plan.numbers:
+            display.note(_sentence(before[number], store, more.epochs))
+
+    # Asked for only where something is left.
+    interrupted = session.run(lambda: cluster, plan, Terms(more.epochs, stop, NoPruning()))
+    record, erred = session.record, plan.erred
+    return Continued(identity, record, paths, None, interrupted, erred, chosen, before)
 
 
 def _cluster(resolved: Resolved, workers: int, interrupt: Interrupt) -> LocalCluster:

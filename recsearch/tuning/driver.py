@@ -15,7 +15,7 @@ from recsearch.cost import CostModel, available_bytes, check_memory, split_bytes
 from recsearch.cpus import available_cpus
 from recsearch.display import SilentDisplay
 from recsearch.errors import RecsearchError, UsageError
-from recsearch.estimate import estimate, parse_size
+from recsearch.estimate import Estimate, estimate, parse_size
 from recsearch.evaluation import parse
 from recsearch.files import write_atomic
 from recsearch.gains import note_gains
@@ -27,7 +27,8 @@ from recsearch.planner import Planner
 from recsearch.priors import priors_of
 from recsearch.record import Record
 from recsearch.request import Resolved
-from recsearch.run import RunPaths, check_identity, locked, move_aside, read_identity
+from recsearch.run import check_identity, locked, move_aside, read_identity
+from recsearch.run_paths import RunPaths
 from recsearch.space import Params
 from recsearch.spec import check_against_model
 from recsearch.store import Store
@@ -80,41 +81,67 @@ def run_search(
     request, interrupt = resolved.request, interrupt or Interrupt()
     clusters = clusters or partial(LocalCluster, interrupt=interrupt)
     paths = RunPaths(request.run_root)
-    with locked(paths), contextlib.ExitStack() as stack:
-        if not request.fresh:
-            check_identity(paths, resolved.identity)
-        workers = request.workers or available_cpus()
-        size, free = sum(map(split_bytes, resolved.splits)), available_bytes()
-        early = None
-        if request.fresh or _may_have_work(paths, resolved):
-            early = stack.enter_context(clusters(workers, size, resolved.family))
-        # Imports the model's library, while Ray starts beside it. All that can be wrong with the
-        # search is found before anything is written.
-        check_against_model(request.spec)
-        terms = search_terms(resolved)
-        suggester = make_suggester_of(resolved)
-        expected = estimate(resolved)
-        if expected is not None:
-            expected.check(parse_size(request.spec.search.quota))
-        if early is not None:
-            cost = CostModel(resolved.family, resolved.split, 1.0, folds=len(resolved.splits))
-            check_memory(request.spec, cost, workers, free, begun=paths.identity.exists())
-        store = stack.enter_context(Store.open(request.store_url))
-        moved = move_aside(paths) if request.fresh else None
-        identity = _settle_identity(paths, resolved)
-        journal = stack.enter_context(Journal(paths.journal))
-        session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
-        planner = make_planner(resolved, session.ledger, suggester, workers)
-
-        def cluster() -> LocalCluster:
-            return early or stack.enter_context(clusters(workers, size, resolved.family))
-
-        interrupted = session.run(cluster, planner, terms, expected)
-        if not interrupted:
-            problem = note_gains(paths.root, request.store_url, resolved.splits[0])
+    # While all this is closed again, a signal changes nothing of how the search has ended.
+    with interrupt.patient(), locked(paths), contextlib.ExitStack() as stack:
+        with interrupt.immediate():
+            outcome = _run(resolved, paths, display, clusters, interrupt, stack)
+        if not outcome.interrupted:
+            problem = interrupt.spare(
+                lambda: note_gains(paths.root, request.store_url, resolved.splits[0])
+            )
             if problem:
                 display.note(problem)
-        return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
+        return outcome
+
+
+def _run(
+    resolved: Resolved,
+    paths: RunPaths,
+    display: SilentDisplay,
+    clusters: Clusters,
+    interrupt: Interrupt,
+    stack: contextlib.ExitStack,
+) -> Outcome:
+    request = resolved.request
+    if not request.fresh:
+        check_identity(paths, resolved.identity)
+    workers = request.workers or available_cpus()
+    size, free = sum(map(split_bytes, resolved.splits)), available_bytes()
+    early = None
+    if request.fresh or _may_have_work(paths, resolved):
+        early = stack.enter_context(clusters(workers, size, resolved.family))
+    # Imports the model's library, while Ray starts beside it. All that can be wrong with the
+    # search is found before anything is written.
+    suggester, expected = _check(resolved)
+    if early is not None:
+        cost = CostModel(resolved.family, resolved.split, 1.0, folds=len(resolved.splits))
+        check_memory(request.spec, cost, workers, free, begun=paths.identity.exists())
+    store = stack.enter_context(Store.open(request.store_url))
+    moved = move_aside(paths) if request.fresh else None
+    identity = _settle_identity(paths, resolved)
+    journal = stack.enter_context(Journal(paths.journal))
+    session = Session(resolved, identity, paths, journal, display, workers, store, interrupt)
+    planner = make_planner(resolved, session.ledger, suggester, workers)
+
+    def cluster() -> LocalCluster:
+        return early or stack.enter_context(clusters(workers, size, resolved.family))
+
+    interrupted = session.run(cluster, planner, search_terms(resolved), expected)
+    return Outcome(identity, session.record, paths, moved, interrupted, planner.erred)
+
+
+def _check(resolved: Resolved) -> tuple[Suggester, Estimate | None]:
+    """The searcher, and what the checkpoints will take, of a search that can be run.
+
+    Raises:
+        UsageError: it does not fit its model, or no trial its quota.
+    """
+    check_against_model(resolved.request.spec)
+    search_terms(resolved)
+    suggester, expected = make_suggester_of(resolved), estimate(resolved)
+    if expected is not None:
+        expected.check(parse_size(resolved.request.spec.search.quota))
+    return suggester, expected
 
 
 def _may_have_work(paths: RunPaths, resolved: Resolved) -> bool:

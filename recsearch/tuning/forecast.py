@@ -26,7 +26,8 @@ from recsearch.ledger import Ledger
 from recsearch.planner import PlannedTrial
 from recsearch.record import Record
 from recsearch.request import Resolved
-from recsearch.run import RunPaths, check_identity
+from recsearch.run import check_identity
+from recsearch.run_paths import RunPaths
 from recsearch.spec import check_against_model
 from recsearch.tuning.driver import make_planner, make_suggester_of
 from recsearch.tuning.trials import search_terms

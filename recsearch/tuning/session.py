@@ -6,18 +6,19 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recsearch import __version__
 from recsearch.baselines import mean_baselines
 from recsearch.best import config_document, front_document, result_document
-from recsearch.display import About, SilentDisplay
+from recsearch.display import About, SilentDisplay, SteadyDisplay
 from recsearch.epochs import EpochRow, TrialView
 from recsearch.errors import RecsearchError
 from recsearch.estimate import Estimate, parse_size
 from recsearch.files import write_atomic
-from recsearch.interrupt import Interrupt
+from recsearch.interrupt import INTERRUPTED, Interrupt
 from recsearch.journal import Journal
 from recsearch.keeping import retention_of
 from recsearch.ledger import Ledger
@@ -25,13 +26,13 @@ from recsearch.planner import Plan
 from recsearch.priors import prior_notes
 from recsearch.record import Record
 from recsearch.request import Resolved
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.spec.warnings import search_warnings
 from recsearch.store import Store
 from recsearch.tracking import Companions
 from recsearch.tuning.cluster import LocalCluster
 from recsearch.tuning.housekeeping import Housekeeper
-from recsearch.tuning.trials import Terms, run_trials
+from recsearch.tuning.trials import Job, Terms, run_trials
 from recsearch.urls import without_secrets
 
 
@@ -62,7 +63,8 @@ class Session:
         self._resolved = resolved
         self._identity = identity
         self._paths = paths
-        self._display = display
+        self._display = SteadyDisplay(display)
+        self._shown = False
         self._workers = workers
         self._store = store
         self._interrupt = interrupt or Interrupt()
@@ -72,9 +74,9 @@ class Session:
             journal,
             self.record,
             lag=spec.lag,
-            on_change=display.update,
+            on_change=self._show,
             on_best=lambda trial, row: write_best(paths, identity, trial, row),
-            on_note=display.note,
+            on_note=self._display.note,
             on_front=lambda record: write_front(paths, identity, record),
         )
 
@@ -96,64 +98,79 @@ class Session:
         run_id = self._identity["run_id"]
         keeper = Housekeeper(self._store, self.record, self._retention, run_id, self._quota)
         try:
-            about = About(self._paths.root.name, terms.max_epochs, self._store.bytes_of_packs)
-            self._display.begin(self.record, plan.total, about)
-            self._open(plan.total)
-            self._warn()
-            self._tell(self._companions.start())
-            plan.begin()
-            if not plan.nothing_left:
-                self._announce(expected)
-                keeper.tick()
-                self._work(cluster(), keeper, plan, terms)
+            # Nothing is raised in the middle of an import: its lock would never be released.
+            with self._interrupt.patient():
+                self._interrupt.check(in_flight=False)
+                self._begin(plan, terms)
+                self._interrupt.check(in_flight=False)
+                if not plan.nothing_left:
+                    self._announce(expected)
+                    keeper.tick()
+                    self._work(cluster(), keeper, plan, terms)
         except KeyboardInterrupt:
             self._interrupt.close()
             self._display.end()
             self._leave("stopped by the user")
-            self._close(130, keeper)
+            self._close(INTERRUPTED, keeper)
             return True
         except BaseException as err:
-            self._display.end()
-            self._companions.leave()
-            with contextlib.suppress(RecsearchError):
-                self._leave(without_secrets(str(err).partition("\n")[0]))
-                self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
+            self._fail(err)
             raise
         self._display.end()
         self._close(5 if plan.erred else 0, keeper)
         return False
 
+    def _begin(self, plan: Plan, terms: Terms) -> None:
+        # First: what was running when a command was killed is running no more.
+        self._open(plan.total)
+        about = About(self._paths.root.name, terms.max_epochs, self._store.bytes_of_packs)
+        self._display.begin(self.record, plan.total, about)
+        self._shown = True
+        self._warn()
+        self._tell(self._companions.start())
+        plan.begin()
+
+    def _show(self, record: Record) -> None:
+        if self._shown:
+            self._display.update(record)
+
     def _work(self, cluster: LocalCluster, keeper: Housekeeper, plan: Plan, terms: Terms) -> None:
         pool = ThreadPoolExecutor(1, thread_name_prefix="baselines")
-        splits, metrics = self._resolved.splits, self._resolved.metrics
-        baselines = []
+        resolved, baselines = self._resolved, []
         # What comes last of them: a kill may have left the first alone.
         if not {"chance"} <= self.record.baselines.keys():
-            baselines.append(pool.submit(mean_baselines, splits, metrics))
+            baselines.append(pool.submit(mean_baselines, resolved.splits, resolved.metrics))
+
+        def on_step() -> None:
+            self._settle(baselines)
+            self._say_when_asked()
+            keeper.tick()
+            self._tell(self._companions.failed())
+
+        job = Job(
+            resolved,
+            self._identity,
+            self._paths,
+            self.ledger,
+            plan,
+            terms,
+            on_step,
+            self._interrupt,
+        )
         try:
-
-            def on_step() -> None:
-                self._settle(baselines)
-                self._say_when_asked()
-                keeper.tick()
-                self._tell(self._companions.failed())
-
             folder = cluster.ready()
-            with self._interrupt.patient():
-                run_trials(
-                    self._resolved,
-                    self._identity,
-                    self._paths,
-                    self.ledger,
-                    plan,
-                    terms,
-                    folder,
-                    on_step,
-                    self._interrupt,
-                )
+            run_trials(job, folder)
             self._settle(baselines, wait=True)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fail(self, err: BaseException) -> None:
+        """What cannot go on is left so that it can be resumed."""
+        self._display.end()
+        self._companions.leave()
+        with contextlib.suppress(RecsearchError):
+            self._leave(without_secrets(str(err).partition("\n")[0]))
+            self.ledger.write("closed", exit_code=getattr(err, "exit_code", 1), counts={})
 
     def _open(self, trials: int) -> None:
         self.ledger.write(
@@ -203,8 +220,9 @@ class Session:
             )
 
     def _leave(self, reason: str) -> None:
-        for number in list(self.record.trials):
-            self.ledger.interrupted(number, reason)
+        for number, trial in list(self.record.trials.items()):
+            if trial.state == "training":
+                self.ledger.interrupted(number, reason)
 
     def _close(self, exit_code: int, keeper: Housekeeper) -> None:
         best = self.record.best()
@@ -220,20 +238,36 @@ class Session:
                     text=f"the checkpoint of the best epoch (trial {trial.number}, epoch "
                     f"{row.epoch}) is not in the store; recsearch verify retrains it",
                 )
-        # What is not dropped and freed now is when the command is typed again.
-        with contextlib.suppress(KeyboardInterrupt):
-            if not self._interrupt.at_once:
-                with self._interrupt.immediate():
-                    keeper.finish()
-                    self._tell(self._companions.stop())
-        self._companions.leave()
+        self._tell(self._finish(keeper))
         if keeper.problem:
             self.ledger.write("note", text=keeper.problem)
         self.ledger.write("closed", exit_code=exit_code, counts=self.record.counts())
 
+    def _finish(self, keeper: Housekeeper) -> list[str]:
+        """What the next command would do else, unless a further signal comes; what went wrong."""
+        problems: list[str] = []
+        with contextlib.suppress(KeyboardInterrupt):
+            if not self._interrupt.at_once:
+                with self._interrupt.immediate():
+                    self._say_what_for("freeing dropped checkpoints")
+                    keeper.finish()
+                    tools = [target.tool for target in self._resolved.request.track]
+                    if tools:
+                        self._say_what_for(f"waiting for {', '.join(tools)} to log the rest")
+                    problems = self._companions.stop()
+        self._companions.leave()
+        return problems
+
+    def _say_what_for(self, what: str) -> None:
+        if self._interrupt.asked:
+            self._display.note(f"{what}; Ctrl-C again does not wait")
+
     def _settle(self, baselines: list[Future[dict[str, Any]]], *, wait: bool = False) -> None:
         # Journalled from this thread: a journal has one writer.
-        if baselines and (wait or baselines[0].done()):
+        if baselines and wait:
+            with self._interrupt.immediate():
+                futures.wait(baselines)
+        if baselines and baselines[0].done():
             for name, baseline in baselines.pop().result().items():
                 if name not in self.record.baselines:
                     self.ledger.write("baseline", name=name, **baseline)

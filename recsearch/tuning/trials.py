@@ -15,7 +15,7 @@ from recsearch.ledger import Ledger
 from recsearch.planner import Plan
 from recsearch.pruning import Rule, parse_scheduler
 from recsearch.request import Resolved
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import StopRule, parse_stop
 from recsearch.tuning.flight import Flight
 
@@ -38,18 +38,33 @@ class Terms:
     pruning: Rule
 
 
-def run_trials(
-    resolved: Resolved,
-    identity: dict[str, Any],
-    paths: RunPaths,
-    ledger: Ledger,
-    planner: Plan,
-    terms: Terms,
-    state_folder: Path,
-    on_step: Callable[[], None],
-    interrupt: Interrupt,
-) -> None:
-    """Run every trial that the planner has left; ``on_step`` is called now and then.
+@dataclass(frozen=True)
+class Job:
+    """What the trials of one command share on the side of the driver.
+
+    Attributes:
+        resolved: The search.
+        identity: That of the run.
+        paths: Its folder.
+        ledger: Its book-keeping.
+        plan: What to run.
+        terms: When a trial ends.
+        on_step: Called now and then.
+        interrupt: What the user asks for.
+    """
+
+    resolved: Resolved
+    identity: dict[str, Any]
+    paths: RunPaths
+    ledger: Ledger
+    plan: Plan
+    terms: Terms
+    on_step: Callable[[], None]
+    interrupt: Interrupt
+
+
+def run_trials(job: Job, folder: Path) -> None:
+    """Run every trial that the plan has left; ``folder`` is for Ray's own files.
 
     Raises:
         RecsearchError: the store, the journal or Ray failed; the run can be resumed.
@@ -58,10 +73,7 @@ def run_trials(
     from recsearch.tuning.failure import Failure
 
     failure = Failure()
-    flight = Flight(interrupt)
-    tuner = _tuner(
-        resolved, identity, paths, ledger, planner, terms, state_folder, on_step, failure, flight
-    )
+    tuner = _tuner(job, folder, failure, Flight(job.interrupt))
     try:
         tuner.fit()
     except Exception as err:
@@ -75,36 +87,22 @@ def run_trials(
         raise failure.error
 
 
-def _tuner(
-    resolved: Resolved,
-    identity: dict[str, Any],
-    paths: RunPaths,
-    ledger: Ledger,
-    planner: Plan,
-    terms: Terms,
-    state_folder: Path,
-    on_step: Callable[[], None],
-    failure: Any,
-    flight: Flight,
-) -> Any:
+def _tuner(job: Job, folder: Path, failure: Any, flight: Flight) -> Any:
     import ray
     from ray import tune
 
     from recsearch.tuning.scheduler import PeerScheduler, WorkerEvents
     from recsearch.tuning.searcher import PlannedSearcher
-    from recsearch.tuning.worker import TrialWorker
 
     total = ray.cluster_resources()
     each = trial_resources(total)
-    at_once = at_a_time(total, each, ledger, planner)
-    shared = _worker_setup(resolved, identity, paths, terms, state_folder / "workers", at_once)
-    # The splits go to Ray's object store once; workers map them.
-    trainable = tune.with_parameters(TrialWorker, splits=resolved.splits, shared=shared)
+    at_once = at_a_time(total, each, job.ledger, job.plan)
+    events = WorkerEvents(job.ledger, job.plan, failure, flight, job.on_step)
     return tune.Tuner(
-        tune.with_resources(trainable, each),
+        tune.with_resources(_trainable(job, folder / "workers", at_once), each),
         tune_config=tune.TuneConfig(
-            search_alg=PlannedSearcher(planner, failure, flight),
-            scheduler=PeerScheduler(ledger, terms.pruning, failure, flight),
+            search_alg=PlannedSearcher(job.plan, failure, flight),
+            scheduler=PeerScheduler(job.ledger, job.terms.pruning, failure, flight),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -112,16 +110,26 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name="search",
-            storage_path=str(state_folder),
+            storage_path=str(folder),
             verbose=0,
             stop=failure,
-            callbacks=[WorkerEvents(ledger, planner, failure, flight, on_step)],
+            callbacks=[events],
             # Nothing to save: a trial continues from the store. With a number to keep, Ray would
             # rewrite the state of all trials after every epoch.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
+
+
+def _trainable(job: Job, meeting: Path, workers: int) -> Any:
+    from ray import tune
+
+    from recsearch.tuning.worker import TrialWorker
+
+    shared = _worker_setup(job.resolved, job.identity, job.paths, job.terms, meeting, workers)
+    # The splits go to Ray's object store once; workers map them.
+    return tune.with_parameters(TrialWorker, splits=job.resolved.splits, shared=shared)
 
 
 def trial_resources(total: Mapping[str, float]) -> dict[str, float]:

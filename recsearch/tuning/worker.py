@@ -17,13 +17,14 @@ from recsearch.data import Split
 from recsearch.errors import RecsearchError, StoreError
 from recsearch.models import resolve
 from recsearch.plan import TrialPlan
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.stopping import StopRule
 from recsearch.store import Store
 from recsearch.threads import use_one_thread
 from recsearch.trial import EpochResult, run_trial
 from recsearch.tuning.failure import to_report
 from recsearch.tuning.meeting import Meeting
+from recsearch.tuning.terminate import survive_terminate
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class TrialWorker(Trainable):
     def setup(self, config: dict[str, Any], splits: tuple[Split, ...], shared: WorkerSetup) -> None:
         """Take what all trials share, and the first trial; errors wait for its first step."""
         use_one_thread()
+        survive_terminate()
         self._splits = splits
         self._shared = shared
         self._store: Store | None = None

@@ -11,7 +11,8 @@ from fabricate import Fabricated
 
 from recsearch.comparison import Comparison, Sample, compare
 from recsearch.comparison_file import measured_now, save_comparison
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 SPACE = {"x": {"type": "float", "min": 0.0, "max": 10.0}}
 PROFILE = {

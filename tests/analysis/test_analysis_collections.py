@@ -26,7 +26,8 @@ from analysis.plots import distributions, races
 from recsearch.cli.report import report
 from recsearch.errors import UsageError
 from recsearch.files import write_atomic
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 def links(page: Page) -> list[str]:

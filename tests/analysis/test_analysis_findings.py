@@ -21,7 +21,8 @@ from analysis.storage import (
 )
 from analysis.verification import verification_info
 from recsearch.findings import keep_gains, keep_verification, read_gains
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 from recsearch.state import Part
 from recsearch.store import Store
 

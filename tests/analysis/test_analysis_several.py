@@ -23,7 +23,8 @@ from analysis.plots import distributions, forest, lorenz, races, ratings
 from analysis.profiles import read_profile
 from analysis.side_by_side import metrics_info, models_info
 from recsearch.comparison import Comparison
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 @given(st.text(max_size=300), st.text(max_size=80))

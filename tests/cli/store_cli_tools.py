@@ -14,7 +14,7 @@ from recsearch.cli.store import store as command
 from recsearch.errors import RecsearchError
 from recsearch.files import write_atomic
 from recsearch.journal import Journal
-from recsearch.run import RunPaths
+from recsearch.run_paths import RunPaths
 from recsearch.state import Part
 from recsearch.store import Store
 

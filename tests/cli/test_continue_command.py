@@ -13,7 +13,8 @@ from recsearch.cli import cli
 from recsearch.errors import IdentityError, UsageError
 from recsearch.journal import Journal
 from recsearch.ledger import Ledger
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 @pytest.fixture

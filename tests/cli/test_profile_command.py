@@ -14,7 +14,8 @@ from recsearch.cli import cli
 from recsearch.data import load_dataset, load_split
 from recsearch.data.profile import data_profile
 from recsearch.errors import UsageError, VerificationError
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 def invoke(*words: str) -> str:

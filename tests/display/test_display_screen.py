@@ -19,7 +19,8 @@ from recsearch.display.screen import flowing, joined, screen
 from recsearch.display.snapshot import Times, take
 from recsearch.display.spark import ASCII_BLOCKS, BLOCKS, resample, spark
 from recsearch.display.tally import Tally
-from recsearch.display.words import ASCII, UNICODE, Glyphs, clean, cut, setting
+from recsearch.display.words import ASCII, UNICODE, Glyphs, cut, setting
+from recsearch.printable import clean
 
 ABOUT = About("als-ml1m", 30, lambda: None)
 TIMES = Times(elapsed=75, left=42, pace=103.2, store=61_200_000)
@@ -261,10 +262,44 @@ def test_what_came_from_the_store_says_nothing_about_time_and_pace() -> None:
     assert clock.pace(tally) == pytest.approx(1.0), "the epochs of before are none of this command"
 
 
-@given(st.lists(st.sampled_from(["start", "epoch", "cached", "end"]), max_size=40))
+def test_trials_of_a_killed_command_are_no_part_of_what_runs_now() -> None:
+    told, tally, hands = Story(), Tally(), Hands()
+    told.apply("opened", pid=1, host="h", version="0", workers=2, trials=9, resumed=False)
+    for number in (1, 2, 3):
+        told.start(number)
+        told.epoch(number, 0.9)
+    told.apply("opened", pid=2, host="h", version="0", workers=2, trials=9, resumed=True)
+    tally.update(told.record.trials.values())
+    clock = Clock(9, tally, now=hands)
+    hands.at += 1000  # until Ray has started
+    clock.update(tally)
+    told.apply("started", trial=1)
+    tally.update(told.record.trials.values())
+    clock.update(tally)
+    hands.at += 60
+    told.epoch(1, 0.8)
+    told.end(1)
+    tally.update(told.record.trials.values())
+    clock.update(tally)
+    assert not take(told.record, tally, ABOUT).running
+    assert clock.pace(tally) == pytest.approx(1.0), "an epoch in the minute since its first trial"
+    assert clock.left() == pytest.approx(8 * 60)
+    (line,) = [line for line in lines(told) if "interrupted" in line and "trials" in line]
+    assert line.startswith("1/100 trials: 1 done, ") and line.endswith("2 interrupted")
+
+
+@given(st.lists(st.sampled_from(["start", "epoch", "cached", "end", "more", "kill"]), max_size=40))
 def test_tallies_follow_the_record(steps: list[str]) -> None:
     told, tally, number = Story(), Tally(), 0
     for step in steps:
+        if step == "more" and number and told.record.trials[number].finished:
+            told.apply("continued", trial=number, epochs=99)
+            told.apply("started", trial=number)
+        elif step == "kill":
+            told.apply("opened", pid=1, host="h", version="0", workers=1, trials=9, resumed=True)
+        if step in {"more", "kill"}:
+            tally.update(told.record.trials.values())
+            continue
         running = number and not told.record.trials[number].finished
         if step == "start" or not running:
             number += 1
@@ -282,6 +317,34 @@ def test_tallies_follow_the_record(steps: list[str]) -> None:
     }
     assert tally.finished == counts["done"] + counts["error"]
     assert tally.written == 500 * tally.trained
+    trials = told.record.trials.values()
+    assert tally.running == [trial for trial in trials if trial.state == "training"]
+    ended = [trial for trial in trials if trial.finished]
+    assert tally.latest == sorted(ended, key=lambda t: t.ended or "", reverse=True)[:6]
+
+
+def test_many_events_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def look(*args: Any) -> Any:
+        looks.append(1)
+        return take(*args)
+
+    monkeypatch.setattr("recsearch.display.live.take", look)
+    monkeypatch.setattr(LiveDisplay, "_tick", lambda self: None)
+    told = Story()
+    display = LiveDisplay(Console(file=io.StringIO(), force_terminal=True, width=80, height=24))
+    display.begin(told.record, 100, ABOUT)
+    before = len(looks)
+    told.start(1)
+    for _ in range(100):
+        told.epoch(1, 0.5)
+        display.update(told.record)
+    assert len(looks) == before
+    for _ in range(3):
+        display.draw()
+    assert len(looks) == before + 1
+    display.end()
 
 
 def test_a_terminal_of_ascii_alone_gets_nothing_else() -> None:

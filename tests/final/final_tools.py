@@ -13,7 +13,8 @@ from search_tools import search_without_ray, write_search
 from recsearch.final.phases import _cached_split
 from recsearch.final.work import FinalRequest
 from recsearch.journal import Journal, read_events
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 
 def searched(root: Path, *, trials: int = 3, epochs: int = 3, **config: Any) -> RunView:

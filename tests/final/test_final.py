@@ -20,7 +20,8 @@ from recsearch.identity import derive_seed
 from recsearch.loading import split_of
 from recsearch.measuring import measure
 from recsearch.models import resolve
-from recsearch.run import RunPaths, RunView, locked
+from recsearch.run import RunView, locked
+from recsearch.run_paths import RunPaths
 from recsearch.store import Store
 
 

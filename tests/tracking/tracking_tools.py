@@ -19,7 +19,8 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 from recsearch.epochs import TrialView
 from recsearch.journal import read_events
 from recsearch.record import Record
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 

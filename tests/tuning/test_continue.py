@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_bench import Bench, kill
+from continue_tools import planted
+from search_bench import Bench, kill, ok
 
-from recsearch.loading import open_checkpoint
 from recsearch.run import RunView
 from recsearch.store import Store
 
 pytestmark = pytest.mark.ray
 
-SETTINGS = {
-    "trials": 5, "max_epochs": 3, "method": "tpe", "scheduler": "asha",
-    "scheduler_options": {"grace": 1, "eta": 2, "min_peers": 1}, "lag": 2,
-}  # fmt: skip
 MORE = ("continue", "planted-csv-ratings", "--top", "2", "--epochs", "7", "--no-report")
-
-
-def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def planted(bench: Bench, **config: Any) -> None:
-    """A search whose trials are best at epoch 6, after its last one."""
-    path = bench.search_file(**SETTINGS)
-    fixed = ", ".join(f"{key} = {value}" for key, value in {"best_epoch": 6, **config}.items())
-    path.write_text(path.read_text().replace("[search]", f"config = {{ {fixed} }}\n[search]"))
 
 
 def searched(bench: Bench, root: Path | None = None) -> dict[int, Any]:
@@ -84,21 +67,3 @@ def test_a_killed_continuation_resumes_and_leaves_the_search_alone(bench: Bench)
     assert bench.trained() == before, "done twice, it trains nothing"
     assert len(bench.events("continued")) == events
     assert not Store.open(bench.folder / "store", create=False).verify().problems
-
-
-def test_more_epochs_than_the_search_allows_are_loaded_and_verified(bench: Bench) -> None:
-    planted(bench)
-    ok(bench.search("--trials", "3", "--set", "search.scheduler=none"))
-    levels = {t.number: t.params["level"] for t in RunView.open(bench.root).trials}
-    before = bench.trained()
-    ok(bench.run("continue", str(bench.root), "--trial", "3", "--epochs", "6", "--no-report"))
-    assert bench.trained()[len(before) :] == [(levels[3], epoch) for epoch in (4, 5, 6)]
-    loaded = open_checkpoint(bench.root, trial=3)
-    assert loaded.row.epoch == loaded.model.epochs == 6  # type: ignore[attr-defined]
-    best = json.loads((bench.root / "best-config.json").read_text())
-    assert best["epochs"] == bench.result()["epoch"]
-    verified = ok(bench.run("verify", str(bench.root)))
-    assert "bit-equal to the stored checkpoint" in verified.stdout
-    again = bench.run("continue", str(bench.root), "--trial", "9", "--epochs", "6")
-    assert again.returncode == 2
-    assert "trials 1 to 3" in again.stderr

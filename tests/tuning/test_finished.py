@@ -11,7 +11,8 @@ from search_tools import search_without_ray
 from recsearch.display import SilentDisplay
 from recsearch.journal import Journal
 from recsearch.request import Request, resolve_request
-from recsearch.run import RunPaths, RunView
+from recsearch.run import RunView
+from recsearch.run_paths import RunPaths
 from recsearch.spec import load_search
 from recsearch.tuning.driver import run_search
 

@@ -14,6 +14,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from search_bench import Bench
@@ -24,6 +26,7 @@ from recsearch.store import Store
 pytestmark = pytest.mark.ray
 
 SETTINGS = {"trials": 5, "max_epochs": 5, "method": "random", "lag": 2}
+MANY = 1000
 
 
 CLEAR = b"\x1b[2J"
@@ -37,7 +40,7 @@ def plain(text: bytes | bytearray) -> str:
 class Terminal:
     """A command in a terminal: what it prints, its size, and the keys that reach its group."""
 
-    def __init__(self, bench: Bench, *options: str):
+    def __init__(self, bench: Turns, *options: str):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._bench = bench
         self._ours, theirs = pty.openpty()
@@ -47,6 +50,7 @@ class Terminal:
             env={**bench.environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
         )  # fmt: skip
+        bench.started.append(self.process)
         os.close(theirs)
         self._read = bytearray()
         self._thread = threading.Thread(target=self._drain, daemon=True)
@@ -60,7 +64,7 @@ class Terminal:
         os.killpg(self.process.pid, number)
 
     def wait(self) -> int:
-        code = self.process.wait(timeout=90)
+        code = self.process.wait(timeout=240)
         self._thread.join(timeout=10)
         os.close(self._ours)
         return code
@@ -76,13 +80,13 @@ class Terminal:
         return plain(self._read.rpartition(CLEAR)[2])
 
     def wait_for_clearing(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while CLEAR not in self._read:
             assert time.monotonic() < deadline, self.text[-2000:]
             time.sleep(0.02)
 
     def wait_for(self, words: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while words not in self.text:
             assert time.monotonic() < deadline, self.text[-2000:]
             time.sleep(0.02)
@@ -95,13 +99,39 @@ class Terminal:
             return
 
 
+class Turns(Bench):
+    """Its epochs end when they are told to: each test knows what is in flight."""
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self._turns = folder / "turns"
+        self.environment["PLANTED_TURNS"] = str(self._turns)
+        self.started: list[subprocess.Popen[Any]] = []
+
+    def allow(self, epochs: int) -> None:
+        """As many epochs are trained in all; the one after them is in flight until then."""
+        self._turns.write_text(str(epochs))
+
+    def wait_for_flight(self, epochs: int) -> None:
+        """Until as many are trained and journalled, and the next one is in flight."""
+        self.wait_for(epochs)
+        waiting = self._turns.with_name("turns.waiting")
+        deadline = time.monotonic() + 240
+        while not waiting.exists() or waiting.read_text() != str(epochs):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 @pytest.fixture
-def slow(bench: Bench) -> Iterator[Bench]:
-    """Epochs long enough for a signal to meet one."""
-    path = bench.search_file(**SETTINGS)
-    path.write_text(path.read_text().replace(
-        "[search]", "config = { sleep = 0.4 }\n[search]"))  # fmt: skip
-    yield bench
+def bench(tmp_path: Path) -> Iterator[Turns]:
+    made = Turns(tmp_path)
+    made.search_file(**SETTINGS)
+    yield made
+    for process in made.started:
+        # Where a test has failed, it would wait for its turn forever.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def check_left(bench: Bench, terminal: Terminal, code: int) -> None:
@@ -112,7 +142,7 @@ def check_left(bench: Bench, terminal: Terminal, code: int) -> None:
     for bad in ("Traceback", "KeyboardInterrupt", "ray", "Stop signal"):
         assert bad not in terminal.text
     view = RunView.open(bench.root)
-    assert {trial.state for trial in view.trials} <= {"done", "pruned", "interrupted"}
+    assert {trial.state for trial in view.trials} <= {"done", "pruned", "interrupted", "queued"}
     assert any(trial.state == "interrupted" for trial in view.trials)
     with Store.open(bench.folder / "store", create=False) as store:
         assert not store.verify().problems
@@ -124,6 +154,9 @@ def check_left(bench: Bench, terminal: Terminal, code: int) -> None:
 def check_same_as_straight(bench: Bench) -> None:
     done = bench.search()
     assert done.returncode == 0, done.stderr
+    times = Counter(bench.trained())
+    assert len(times) == 25
+    assert set(times.values()) == {1}, "no epoch twice"
     straight = bench.folder / "runs" / "straight"
     whole = bench.search("--run", str(straight), "--store", "other")
     assert whole.returncode == 0, whole.stderr
@@ -139,58 +172,77 @@ def check_same_as_straight(bench: Bench) -> None:
     assert bench.result() == bench.result(straight)
 
 
-def test_ctrl_c_once_finishes_the_epoch_twice_does_not(slow: Bench) -> None:
+def test_ctrl_c_once_finishes_the_epoch_twice_does_not(bench: Turns) -> None:
     """Once in a terminal that is resized; twice and more in the same search, resumed."""
-    terminal = Terminal(slow)
-    terminal.wait_for("1/5 ")
+    bench.allow(3)
+    terminal = Terminal(bench)
+    bench.wait_for_flight(3)
+    terminal.wait_for(" 3/5 ")
     terminal.resize(40, 9)
     terminal.wait_for_clearing()
-    slow.wait_for(2)
-    trained = len(slow.trained())
     terminal.send(signal.SIGINT)
-    check_left(slow, terminal, terminal.wait())
-    assert "finishing the running epochs of trial 1; Ctrl-C again stops now" in terminal.text
+    terminal.wait_for("finishing the running epochs of trial 1; Ctrl-C again stops now")
+    bench.allow(MANY)
+    check_left(bench, terminal, terminal.wait())
     assert "planted-csv-ratings · RMSE (lower is better)" in terminal.text
     narrow = terminal.since_clearing.split("finishing")[0].splitlines()
     assert any(line.startswith("trial state") for line in narrow)
     assert max(map(len, narrow)) <= 40
-    epochs = len(slow.events("epoch"))
-    assert epochs == len(slow.trained()), "what was trained is journalled"
-    assert epochs <= trained + 1
-    assert len(slow.events("started")) == 1, "no new trial"
+    assert len(bench.trained()) == len(bench.events("epoch")) == 4, "what is trained is journalled"
+    assert len(bench.events("started")) == 1, "no new trial"
 
-    again = Terminal(slow)
-    slow.wait_for(epochs + 1)
+    bench.allow(5)
+    again = Terminal(bench)
+    bench.wait_for_flight(5)
     again.send(signal.SIGINT)
-    again.wait_for("Ctrl-C again stops now")
+    again.wait_for("finishing the running epochs of trial 2; Ctrl-C again stops now")
     for _ in range(3):
         again.send(signal.SIGINT)
-    check_left(slow, again, again.wait())
-    slow.log.write_text("")
-    check_same_as_straight(slow)
-    times = Counter(slow.trained())
-    assert set(times.values()) <= {1, 2}
+    check_left(bench, again, again.wait())
+    assert len(bench.trained()) == len(bench.events("epoch")) == 5, "it was not waited for"
+    bench.allow(MANY)
+    check_same_as_straight(bench)
 
 
-def test_sigterm_to_all_processes_is_one_ctrl_c(slow: Bench) -> None:
-    terminal = Terminal(slow)
-    slow.wait_for(1)
+def test_sigterm_to_all_processes_is_one_ctrl_c(bench: Turns) -> None:
+    """It is for what the model has started in its worker alone that it means to end."""
+    bench.search_file(model="planted:PlantedParent", **SETTINGS)
+    bench.allow(1)
+    terminal = Terminal(bench)
+    bench.wait_for_flight(1)
     terminal.send(signal.SIGTERM)
-    check_left(slow, terminal, terminal.wait())
-    assert len(slow.events("epoch")) == len(slow.trained()) <= 2
-    closed = slow.events("closed")
+    terminal.wait_for("Ctrl-C again stops now")
+    bench.allow(MANY)
+    check_left(bench, terminal, terminal.wait())
+    assert len(bench.events("epoch")) == len(bench.trained()) == 2
+    closed = bench.events("closed")
     assert [event["exit_code"] for event in closed] == [130]
 
 
-def test_before_the_first_trial_one_ctrl_c_is_enough(slow: Bench) -> None:
-    terminal = Terminal(slow)
-    deadline = time.monotonic() + 60
-    while not slow.events("opened"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_before_the_first_trial_one_ctrl_c_is_enough_and_later_nobody_need_read_on(
+    bench: Turns,
+) -> None:
+    """Ctrl-C also ends what a command is piped to, such as tee."""
+    terminal = Terminal(bench)
+    bench.wait_for(1, "opened")
     terminal.send(signal.SIGINT)
     code = terminal.wait()
     assert code == 130, terminal.text
-    assert not slow.trained()
+    assert not bench.trained()
     assert "Traceback" not in terminal.text
     assert "search planted.toml" in terminal.text.splitlines()[-1]
+    assert {trial.state for trial in RunView.open(bench.root).trials} <= {"queued"}
+
+    bench.allow(1)
+    piped = bench.start("--verbose")
+    bench.started.append(piped)
+    assert piped.stdout is not None
+    bench.wait_for_flight(1)
+    piped.stdout.close()
+    os.killpg(piped.pid, signal.SIGINT)
+    bench.allow(MANY)
+    assert piped.wait(timeout=240) == 130
+    assert len(bench.events("epoch")) == len(bench.trained()) == 2
+    assert [event["exit_code"] for event in bench.events("closed")] == [130, 130]
+    (stopped,) = bench.events("interrupted")
+    assert stopped["reason"] == "stopped by the user"

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 
 import pytest
+from kill_tools import wait_until_gone, workers_of
 from search_bench import Bench, kill
-from test_kill import wait_until_gone, workers_of
 
 from recsearch.loading import open_checkpoint
 from recsearch.run import RunView

@@ -10,8 +10,8 @@ from search_bench import Bench, kill
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 
+from kill_tools import SETTINGS, slow, wait_until_gone
 from real_tools import check_all
-from test_kill import SETTINGS, slow, wait_until_gone
 
 pytestmark = pytest.mark.ray
 

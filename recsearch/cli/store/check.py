@@ -12,6 +12,7 @@ from recsearch.cli.output import print_json
 from recsearch.cli.store.address import open_store, suggest
 from recsearch.cli.store.words import size
 from recsearch.errors import StoreDamagedError, UsageError
+from recsearch.printable import clean_lines
 
 if TYPE_CHECKING:
     from recsearch.store import Hit, Problem, RepairReport, VerifyReport
@@ -104,10 +105,10 @@ def _print_report(report: VerifyReport) -> None:
 
 
 def _print_problem(problem: Problem) -> None:
-    click.echo(f"{problem.kind}: {problem.what}")
+    click.echo(clean_lines(f"{problem.kind}: {problem.what}"))
     for hit in problem.checkpoints:
         click.echo(f"  hits {_hit(hit)}")
-    click.echo(f"  mend it: {problem.remedy}")
+    click.echo(clean_lines(f"  mend it: {problem.remedy}"))
 
 
 def _print_repair(report: RepairReport) -> None:
