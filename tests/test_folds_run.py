@@ -204,7 +204,7 @@ def test_the_page_shows_the_folds_of_the_best_epoch(view: RunView, tmp_path: Pat
     assert info[0].values == tuple(fold["RMSE"] for fold in row.folds or ())
     page = render_run(view.path, tmp_path).read_text()
     assert "the mean over 3 validation folds" in page
-    assert '<th class="n">fold 2</th>' in page
+    assert '<th scope="col" class="n">fold 2</th>' in page
     assert "mean over parts 0 to 2 of 5" in page
 
 

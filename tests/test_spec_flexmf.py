@@ -143,7 +143,9 @@ def test_a_run_is_warned_once(tmp_path: Path) -> None:
 
     session: Any = SimpleNamespace(
         _identity={},
-        _resolved=SimpleNamespace(request=SimpleNamespace(spec=load_search("flexmf-warp"))),
+        _resolved=SimpleNamespace(
+            request=SimpleNamespace(spec=load_search("flexmf-warp")), notes=()
+        ),
         record=SimpleNamespace(notes=notes),
         ledger=SimpleNamespace(write=write),
         _display=SimpleNamespace(note=said.append),

@@ -45,9 +45,12 @@ class Terminal:
         self._bench = bench
         self._ours, theirs = pty.openpty()
         self.resize(80, 24)
+        # Where tests run in several processes these are set, and would fix the size.
+        fixed = ("COLUMNS", "LINES")
+        given = {name: v for name, v in bench.environment.items() if name not in fixed}
         self.process = subprocess.Popen(
             bench.command(*bench._search(options)), cwd=bench.folder,
-            env={**bench.environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**given, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
         )  # fmt: skip
         bench.started.append(self.process)
