@@ -8,9 +8,6 @@ READY  := $(VENV)/.ready
 BENCH  := $(VENV)/.bench
 ARGS   ?=
 
-# The files that wait for Ray first: at the end, the others fill the gaps.
-SLOW_FIRST := tests/tuning tests/tracking tests/final tests
-
 .DEFAULT_GOAL := help
 .PHONY: help env report summary test check format bench-als bench-pages bench-search bench-store prove-store clean
 
@@ -43,7 +40,7 @@ report: $(READY) ## render the pages of all runs and their index
 	@$(BIN)/recsearch report $(ARGS)
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(SLOW_FIRST))
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## lint, types and import boundaries
 	$(BIN)/ruff check .

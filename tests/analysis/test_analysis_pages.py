@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import math
@@ -177,10 +178,23 @@ MAKERS = [als_run, hostile_run, one_trial, grid, just_opened, all_cached, only_e
           no_space, two_objectives, *ODD]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Gives the run of a maker and its page, made once for all tests that only look at them."""
+
+    @functools.cache
+    def give(make):
+        root = tmp_path_factory.mktemp("rendered")
+        run = make(root / "runs")
+        return run, render_run(run, root / "reports")
+
+    return give
+
+
 @pytest.mark.parametrize("make", MAKERS)
 class TestEveryRunHasAPage:
-    def test_page_is_self_contained_and_accessible(self, make, tmp_path):
-        page = Page(render_run(make(tmp_path / "runs"), tmp_path / "reports"))
+    def test_page_is_self_contained_and_accessible(self, make, rendered):
+        page = Page(rendered(make)[1])
         assert page.scripts == [SCRIPT]
         assert not any(name.startswith("on") for _, name, _ in page.attributes)
         links = [v for t, n, v in page.attributes if n in ("src", "href", "xlink:href")]
@@ -199,29 +213,28 @@ class TestEveryRunHasAPage:
         assert all(labels)
         assert len(page.source) < 3_000_000
 
-    def test_ids_are_unique_and_references_resolve(self, make, tmp_path):
-        page = Page(render_run(make(tmp_path / "runs"), tmp_path / "reports"))
+    def test_ids_are_unique_and_references_resolve(self, make, rendered):
+        page = Page(rendered(make)[1])
         assert len(page.ids) == len(set(page.ids))
         asked = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page.source))
         assert asked <= set(page.ids)
 
-    def test_colours_follow_the_theme(self, make, tmp_path):
-        page = Page(render_run(make(tmp_path / "runs"), tmp_path / "reports"))
+    def test_colours_follow_the_theme(self, make, rendered):
+        page = Page(rendered(make)[1])
         body = page.source[page.source.index("<body>") :]
         assert not re.search(r"(fill|stroke): ?#", body)
         assert "\ufffd" not in body
 
-    def test_rendering_twice_gives_the_same_bytes(self, make, tmp_path):
-        run = make(tmp_path / "runs")
-        before = {p.name: p.read_bytes() for p in run.iterdir()}
-        first = render_run(run, tmp_path / "a").parent
-        second = render_run(run, tmp_path / "b").parent
-        assert files_in(first) == files_in(second)
-        assert {p.name: p.read_bytes() for p in run.iterdir()} == before
+    def test_rendering_twice_gives_the_same_bytes(self, make, rendered, tmp_path):
+        run, page = rendered(make)
+        before = files_in(run)
+        again = render_run(run, tmp_path / "reports").parent
+        assert files_in(again) == files_in(page.parent)
+        assert files_in(run) == before
 
-    def test_tables_hold_every_trial_and_epoch(self, make, tmp_path):
-        run = make(tmp_path / "runs")
-        folder = render_run(run, tmp_path / "reports").parent
+    def test_tables_hold_every_trial_and_epoch(self, make, rendered):
+        run, page = rendered(make)
+        folder = page.parent
         view = RunView.open(run)
         trials = list(csv.DictReader(io.StringIO((folder / "trials.csv").read_text())))
         epochs = list(csv.DictReader(io.StringIO((folder / "epochs.csv").read_text())))
