@@ -23,6 +23,7 @@ from analysis.results import best_info, checkpoints_info, front_rows, parameter_
 from analysis.sections.parameters import parameters_section
 from analysis.sections.space import space_section
 from analysis.storage import restorable_words, storage_info
+from analysis.verdict import has_rival
 from analysis.verification import verification_info
 from recsearch.run import RunView
 from recsearch.store import Usage
@@ -59,6 +60,7 @@ def run_page(run: RunView, usage: Usage | str, store_url: str | None = None) -> 
         "best": best_info(run),
         "verification": verification_info(run),
         "gains": gains_info(run),
+        "has_rival": has_rival(run),
         "folds": folds_info(run),
         "final": final_info(run),
         "objectives": [objective.name for objective in run.objectives],

@@ -136,7 +136,7 @@ def _noise(run: RunView) -> list[str]:
                 f"On the test parts the gain over the default is {signed(gain_over)}, no more than "
                 f"other seeds may do (standard deviation {number(std, 2)})."
             )
-    if info is None and not _unfinished(run) and _has_rival(run):
+    if info is None and not _unfinished(run) and has_rival(run):
         found.append(
             "Whether the gain is more than the choice of users explains was not measured: "
             f"recsearch compare {shlex.quote(f'runs/{run.path.name}')}"
@@ -144,7 +144,7 @@ def _noise(run: RunView) -> list[str]:
     return found
 
 
-def _has_rival(run: RunView) -> bool:
+def has_rival(run: RunView) -> bool:
     """Whether there is anything to compare the best with, user by user."""
     default, best = default_point(run), best_point(run)
     other = default is not None and best is not None and default.trial != best.trial

@@ -52,13 +52,17 @@ class ParallelInfo(NamedTuple):
 
 
 def parallel_info(run: RunView) -> ParallelInfo | None:
-    """Lines of all done and pruned trials; None below two parameters or two trials."""
-    parameters = [p for p in parameters_info(run) if unit_axis(p) is not None]
+    """Lines of all done and pruned trials; None below two parameters or two trials.
+
+    A parameter that no trial took part in has no axis: no line could reach it.
+    """
     found = ended(run)
+    values = {trial.number: trial.params for trial in run.trials}
+    used = {name for point in found for name in values[point.trial]}
+    parameters = [p for p in parameters_info(run) if p.name in used and unit_axis(p) is not None]
     limits = value_range([point.value for point in found], run.objective.direction)
     if len(parameters) < 2 or len(found) < 2 or limits is None:
         return None
-    values = {trial.number: trial.params for trial in run.trials}
     good = {point.trial for point in best_tenth(run)}
     best = run.best()
     sign = -1.0 if run.objective.direction == "max" else 1.0

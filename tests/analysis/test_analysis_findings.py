@@ -100,6 +100,15 @@ class TestGains:
         assert gains_info(view) is None
         render_run(view.path, tmp_path / "reports")
 
+    def test_where_there_is_no_rival_nobody_is_sent_to_compare(self, tmp_path):
+        run = Fabricated(trials=1, space={"x": {"type": "bool"}})
+        run.opened()
+        run.trial(1, {"x": True}, [0.8], origin="default")
+        run.closed()
+        page = render_run(run.write(tmp_path), tmp_path / "reports").read_text()
+        assert "There is nothing to compare the best with" in page
+        assert "recsearch compare" not in page
+
     def test_what_could_not_be_measured_is_named(self, tmp_path):
         view = a_run(tmp_path)
         missing = [{"over": "default", "reason": "epoch 2 is not in the store"}]

@@ -278,3 +278,19 @@ def test_hostile_names_and_values_stay_text(tmp_path):
         assert "<script" not in item.drawing
         assert "&lt;script" in item.drawing
     assert any(HOSTILE in str(row) for item in section.figures for row in item.table.rows)
+
+
+def test_a_parameter_that_no_trial_took_part_in_has_no_axis(tmp_path):
+    space = {name: {"type": "float", "min": 0, "max": 1} for name in ("a", "b", "never")}
+    run = Fabricated(space=space, trials=3, name="unused")
+    run.opened()
+    for number in range(1, 4):
+        run.trial(number, {"a": number / 4, "b": 0.5}, [1.0 - number / 10])
+    info = parallel.parallel_info(RunView.open(run.write(tmp_path)))
+    assert [axis.name for axis in info.axes] == ["a", "b", "RMSE"]
+    assert all(len(line.places) == 3 for line in info.lines)
+    alone = Fabricated(space=space, trials=2, name="alone")
+    alone.opened()
+    for number in (1, 2):
+        alone.trial(number, {"a": number / 4}, [0.9])
+    assert parallel.parallel_info(RunView.open(alone.write(tmp_path))) is None
